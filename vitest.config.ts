@@ -1,0 +1,56 @@
+// One vitest project a folder of the test pyramid: cheap facts first, failures of whole clusters
+// last and one at a time. `system` needs Debian packages and is no part of `npm test`.
+import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
+
+interface ProjectOptions {
+  /** Whether the project's files share one embedded cluster, started before the first of them. */
+  readonly cluster?: boolean;
+  /** Whether files run one after another: each wants the machine's clock and ports to itself. */
+  readonly serial?: boolean;
+  readonly testTimeoutMs?: number;
+}
+
+function project(
+  name: string,
+  include: readonly string[],
+  options: ProjectOptions = {},
+): TestProjectConfiguration {
+  const { cluster = false, serial = false, testTimeoutMs = 30_000 } = options;
+  return {
+    extends: true,
+    test: {
+      name,
+      include: [...include],
+      testTimeout: testTimeoutMs,
+      ...(cluster ? { globalSetup: ['test/support/global-setup.ts'] } : {}),
+      ...(serial ? { fileParallelism: false } : {}),
+    },
+  };
+}
+
+export default defineConfig({
+  test: {
+    pool: 'forks',
+    hookTimeout: 60_000,
+    teardownTimeout: 30_000,
+    allowOnly: false,
+    passWithNoTests: true,
+    projects: [
+      project('unit', ['test/unit/**/*.test.ts', 'test/tidy.test.ts', 'test/lock.test.ts']),
+      project('postgres', ['test/postgres/**/*.test.ts', 'test/statements.test.ts'], {
+        cluster: true,
+      }),
+      project('services', ['test/services/**/*.test.ts', 'test/contract.test.ts'], {
+        cluster: true,
+      }),
+      project('client', ['test/client/**/*.test.ts'], { cluster: true }),
+      project('property', ['test/property/**/*.test.ts'], {
+        cluster: true,
+        testTimeoutMs: 120_000,
+      }),
+      project('failover', ['test/failover/**/*.test.ts'], { serial: true, testTimeoutMs: 120_000 }),
+      project('readme', ['test/readme.test.ts'], { serial: true, testTimeoutMs: 120_000 }),
+      project('system', ['test/system/**/*.test.ts'], { serial: true, testTimeoutMs: 300_000 }),
+    ],
+  },
+});
