@@ -802,7 +802,7 @@ export const StorageService: GenService<{
   },
   /**
    * Records up to 1000 objects in one commit: all of them or none. Each key at most once.
-   * Idempotent with a request_id. Reasons: those of RecordObject; the metadata of the error names the item.
+   * Idempotent with a request_id. Reasons: those of RecordObject; field violations name the item.
    *
    * @generated from rpc stowage.v1.StorageService.BatchRecordObjects
    */
@@ -813,9 +813,9 @@ export const StorageService: GenService<{
   },
   /**
    * Records any number of objects: batches in, one acknowledgement a batch out, in order. Each
-   * batch is one commit and is durable when acknowledged; the acknowledgement carries the position from
-   * which an interrupted ingest goes on. Batches may be sent again: what is recorded already is
-   * unchanged. The first batch that fails ends the stream with its error; those before it stand.
+   * batch is one commit and is durable when acknowledged; the acknowledgement carries the position
+   * from which an interrupted ingest goes on. Batches may be sent again: what is recorded already
+   * is unchanged. The first batch that fails ends the stream with its error; those before it stand.
    * Reasons: those of RecordObject.
    *
    * @generated from rpc stowage.v1.StorageService.IngestObjects
@@ -860,8 +860,9 @@ export const StorageService: GenService<{
   },
   /**
    * Streams objects in byte order of their keys: each key at most once, every key that was
-   * unchanged while the stream ran exactly once, changed ones in some state they had meanwhile. Any message's
-   * resume_token goes on behind its last item, on any node. The last message has the summary.
+   * unchanged while the stream ran exactly once, changed ones in some state they had meanwhile. Any
+   * message's resume_token goes on behind its last item, on any node. The last message has the
+   * summary.
    * Reasons: INVALID_REQUEST, PROJECT_NOT_FOUND, RESUME_TOKEN_MISMATCH, SLOW_CONSUMER, DRAINING,
    * and those of its freshness.
    *
