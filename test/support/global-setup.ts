@@ -1,0 +1,30 @@
+/**
+ * Starts the cluster that the test files of a run share, and stops it after the last. vitest runs
+ * this once for each project that names it, all in one process, so the projects count themselves
+ * in and out of one cluster.
+ */
+import type { TestProject } from 'vitest/node';
+import { describeCluster, startTestCluster, type TestCluster } from './cluster.js';
+
+interface Shared {
+  readonly started: Promise<TestCluster>;
+  users: number;
+}
+
+// Each project loads this module afresh, so what they share hangs on the global object.
+const registry = globalThis as typeof globalThis & { stowageSharedCluster?: Shared };
+
+/** Hands the cluster's addresses to the tests of `project`; vitest calls what it returns at the end. */
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  registry.stowageSharedCluster ??= { started: startTestCluster({ standbys: 2 }), users: 0 };
+  const shared = registry.stowageSharedCluster;
+  shared.users += 1;
+  project.provide('cluster', describeCluster((await shared.started).cluster));
+  return async () => {
+    shared.users -= 1;
+    if (shared.users === 0) {
+      delete registry.stowageSharedCluster;
+      await (await shared.started).stop();
+    }
+  };
+}
