@@ -18,7 +18,7 @@ function sourceOf(output: string): string | undefined {
   return match ? `${match[1]}.ts` : undefined;
 }
 
-/** Without this a renamed migration would be found twice, and a deleted module could be imported. */
+/** Else a renamed migration would be found twice, and a deleted module could be imported. */
 async function removeOrphans(): Promise<void> {
   if (!existsSync(dist)) return;
   for (const entry of await readdir(dist, { recursive: true, withFileTypes: true })) {

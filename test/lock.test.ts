@@ -119,6 +119,7 @@ describe('the rules of the lock, on planted bugs', () => {
       { version: '1.0.0', license: 'MIT' },
       { version: '1.0.0', license: 'MIT', integrity: 'sha1-2jmj7l5rSw0yVb/vlWAYkK/YBwk=' },
       { version: '1.0.0', os: ['linux'] },
+      { version: '1.0.0', optional: true, os: ['linux'], cpu: ['x64'] },
     ]) {
       expect(withoutIntegrity(planted('node_modules/x', entry))).toEqual(['node_modules/x']);
     }

@@ -97,6 +97,12 @@ function candidateFolders(owner: string, name: string): string[] {
   return [...folders, `node_modules/${name}`];
 }
 
+/** The package's name, from the folder that it is in. */
+function nameOf(path: string): string {
+  const marker = 'node_modules/';
+  return path.slice(path.lastIndexOf(marker) + marker.length);
+}
+
 /** The optional dependencies that the lock names and has no entry for; `npm ci` refuses these. */
 export function missingPackages(lock: LockFile): MissingPackage[] {
   return Object.entries(lock.packages).flatMap(([owner, entry]) =>
@@ -111,8 +117,8 @@ function entryFor(missing: MissingPackage, owner: LockEntry | undefined): LockEn
   const platform = platformOf(name);
   if (platform === undefined || !/^\d/.test(version)) {
     throw new Error(
-      `${name}@${version} (of ${missing.owner || 'the project'}) is not in the lock, and its name ` +
-        'and version do not say what to write: install it from a registry that has it.',
+      `${name}@${version} (of ${missing.owner || 'the project'}) is not in the lock, and its ` +
+        'name and version do not say what to write: install from a registry that has it.',
     );
   }
   const { cpu, libc, os } = platform;
@@ -147,14 +153,17 @@ export function completeLock<T extends LockFile>(lock: T): T {
 }
 
 /** Whether `npm run lock` wrote this entry: of a foreign platform, so without a known hash. */
-function isForeign(entry: LockEntry): boolean {
-  return entry.optional === true && entry.os !== undefined && entry.license === undefined;
+function isForeign(path: string, entry: LockEntry): boolean {
+  const { cpu, libc, optional, os } = entry;
+  const platform = platformOf(nameOf(path));
+  const isNamed = JSON.stringify(platform) === JSON.stringify({ os, cpu, libc });
+  return optional === true && entry.license === undefined && isNamed;
 }
 
-/** The packages that would be installed unchecked: no integrity hash, and not a foreign platform's. */
+/** The packages that would be installed unchecked: no hash, and not of a foreign platform. */
 export function withoutIntegrity(lock: LockFile): string[] {
   return Object.entries(lock.packages)
-    .filter(([path, entry]) => path !== '' && !entry.link && !isForeign(entry))
+    .filter(([path, entry]) => path !== '' && !entry.link && !isForeign(path, entry))
     .filter(([, entry]) => !/^sha512-[A-Za-z0-9+/]{86}==$/.test(entry.integrity ?? ''))
     .map(([path]) => path);
 }
@@ -162,7 +171,7 @@ export function withoutIntegrity(lock: LockFile): string[] {
 /** The packages whose licence is not on the list, as `path: licence`. */
 export function withOtherLicense(lock: LockFile, allowed: ReadonlySet<string>): string[] {
   return Object.entries(lock.packages)
-    .filter(([path, entry]) => path !== '' && !entry.link && !isForeign(entry))
+    .filter(([path, entry]) => path !== '' && !entry.link && !isForeign(path, entry))
     .filter(([, entry]) => !allowed.has(entry.license ?? ''))
     .map(([path, entry]) => `${path}: ${entry.license ?? 'none named'}`);
 }
@@ -171,7 +180,7 @@ export function withOtherLicense(lock: LockFile, allowed: ReadonlySet<string>): 
 export function withInstallScript(lock: LockFile, denied: ReadonlySet<string>): string[] {
   return Object.entries(lock.packages)
     .filter(([path, entry]) => path !== '' && entry.hasInstallScript === true)
-    .map(([path]) => path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length))
+    .map(([path]) => nameOf(path))
     .filter((name) => !denied.has(name));
 }
 
