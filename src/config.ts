@@ -1,4 +1,14 @@
-/** The only reader of the environment. */
+/**
+ * The only reader of the environment: the table of settings, parsed at once into a frozen Config.
+ * Every mistake is reported together; what a secret holds is never repeated.
+ */
+
+import { readFileSync } from 'node:fs';
+import type { z } from 'zod';
+import { type Address, configTable, type LogLevel } from './config-table.js';
+import { type DatabaseTarget, parseNodes } from './lib/database-url.js';
+
+export { type Address, configTable, type LogLevel, type Setting } from './config-table.js';
 
 /** How to reach PostgreSQL and how much of it to use; every field is a setting. */
 export interface PostgresSettings {
@@ -28,4 +38,225 @@ export interface PostgresSettings {
   readonly lockTimeoutMs: number;
   /** Default 60000. */
   readonly idleInTransactionTimeoutMs: number;
+}
+
+/** How the doors serve. */
+export interface ServerSettings {
+  readonly grpcAddress: Address;
+  readonly httpAddress: Address;
+  /** The bearer token that every call but health must send; undefined: none. Never logged. */
+  readonly authToken: string | undefined;
+  /** Host names that door 2 answers to beside loopback and its own address; lower case. */
+  readonly allowedHosts: readonly string[];
+  /** Origins whose pages may call door 2; `*` is any. */
+  readonly allowedOrigins: readonly string[];
+  /** Deadline of a unary call that brings none. */
+  readonly unaryTimeoutMs: number;
+  /** The longest deadline that a unary call may bring. */
+  readonly unaryTimeoutMaxMs: number;
+  readonly unaryInFlightMax: number;
+  readonly streamsInFlightMax: number;
+  /** How long a stream may wait for its reader. */
+  readonly streamIdleTimeoutMs: number;
+  /** How long running calls may go on once the server is told to stop. */
+  readonly shutdownGraceMs: number;
+  /** How old a connection of door 1 grows before it is asked to come again. */
+  readonly connectionAgeMaxMs: number;
+}
+
+/** Everything that is set, parsed and checked. */
+export interface Config {
+  readonly postgres: PostgresSettings;
+  /** The migrator's connection URL; undefined: the service's own is tried. Never logged. */
+  readonly adminUrl: string | undefined;
+  readonly server: ServerSettings;
+  /** Where `stowage dev` keeps its cluster. */
+  readonly dataDir: string;
+  /** Standbys of `stowage dev`. */
+  readonly standbys: number;
+  /** Whether `stowage serve` migrates before it serves. */
+  readonly migrate: boolean;
+  readonly logLevel: LogLevel;
+}
+
+/** Every mistake of the environment in one message that repeats no secret. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(`settings are wrong:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
+    this.problems = problems;
+  }
+}
+
+type Key = keyof typeof configTable;
+type Environment = Readonly<Record<string, string | undefined>>;
+/** A value is undefined where the variable is unset and has no default. */
+type Values = { [K in Key]: z.output<(typeof configTable)[K]['schema']> | undefined };
+type ReadFile = (path: string) => string;
+
+/** Reads the process's environment. @throws ConfigError with every mistake at once */
+export function loadConfig(): Config {
+  return parseConfig(process.env, (path) => readFileSync(path, 'utf8'));
+}
+
+/**
+ * Parses an environment; an empty variable counts as unset.
+ * @throws ConfigError with every mistake at once
+ */
+export function parseConfig(environment: Environment, readFile: ReadFile): Config {
+  const problems: string[] = [];
+  const values = readValues(environment, problems);
+  const read = (key: string, path: string | undefined): string | undefined => {
+    try {
+      return path === undefined ? undefined : readFile(path);
+    } catch (error) {
+      problems.push(`${key}: cannot read ${path}: ${(error as Error).message}`);
+      return undefined;
+    }
+  };
+  const postgres = postgresSettings(values, environment, problems, read);
+  const server = serverSettings(values, problems, read);
+  if (problems.length > 0) {
+    throw new ConfigError(problems);
+  }
+  return Object.freeze({
+    postgres: Object.freeze(postgres),
+    adminUrl: values.STOWAGE_ADMIN_URL,
+    server: Object.freeze(server),
+    dataDir: known(values.STOWAGE_DATA_DIR),
+    standbys: known(values.STOWAGE_STANDBYS),
+    migrate: known(values.STOWAGE_MIGRATE),
+    logLevel: known(values.STOWAGE_LOG_LEVEL),
+  });
+}
+
+function readValues(environment: Environment, problems: string[]): Values {
+  const values: Partial<Record<Key, unknown>> = {};
+  for (const key of Object.keys(configTable) as Key[]) {
+    const text = environment[key] || configTable[key].default;
+    if (text === undefined) {
+      continue;
+    }
+    const result = configTable[key].schema.safeParse(text);
+    if (result.success) {
+      values[key] = result.data;
+    } else {
+      // The issue's message alone: zod's own texts could repeat what was given.
+      problems.push(`${key}: ${result.error.issues.map((issue) => issue.message).join('; ')}`);
+    }
+  }
+  // Each value was made by its own key's schema.
+  return values as Values;
+}
+
+/** A setting with a default is undefined only beside a problem, and then nobody sees the value. */
+function known<T>(value: T | undefined): T {
+  return value as T;
+}
+
+type ReadNamed = (key: string, path: string | undefined) => string | undefined;
+
+function postgresSettings(
+  values: Values,
+  environment: Environment,
+  problems: string[],
+  read: ReadNamed,
+): PostgresSettings {
+  const url = values.DATABASE_URL;
+  if (url !== undefined && environment['POSTGRES_HOST']) {
+    problems.push('POSTGRES_HOST: set DATABASE_URL or POSTGRES_HOST, not both');
+  }
+  const connectionsMax = known(values.POSTGRES_MAX_CONN);
+  const connectionsMin = known(values.POSTGRES_MIN_CONN);
+  if (connectionsMin > connectionsMax) {
+    problems.push('POSTGRES_MIN_CONN: must not be over POSTGRES_MAX_CONN');
+  }
+  return {
+    nodes: url?.nodes ?? nodesOf(values, problems),
+    database: url?.database ?? known(values.POSTGRES_DB),
+    user: url?.user ?? known(values.POSTGRES_USER),
+    password: url?.password ?? values.POSTGRES_PASSWORD,
+    tls: tlsOf(url, read),
+    connectionsMax,
+    connectionsMin,
+    connectTimeoutMs: known(values.STOWAGE_CONNECT_TIMEOUT_MS),
+    probeIntervalMs: known(values.STOWAGE_PROBE_INTERVAL_MS),
+    probeTimeoutMs: known(values.STOWAGE_PROBE_TIMEOUT_MS),
+    queueMax: known(values.STOWAGE_QUEUE_MAX),
+    queueTimeoutMs: known(values.STOWAGE_QUEUE_TIMEOUT_MS),
+    lockTimeoutMs: known(values.STOWAGE_LOCK_TIMEOUT_MS),
+    idleInTransactionTimeoutMs: known(values.STOWAGE_IDLE_IN_TRANSACTION_TIMEOUT_MS),
+  };
+}
+
+function nodesOf(values: Values, problems: string[]): PostgresSettings['nodes'] {
+  try {
+    return parseNodes(known(values.POSTGRES_HOST), known(values.POSTGRES_PORT));
+  } catch (error) {
+    problems.push(`POSTGRES_HOST: ${(error as Error).message}`);
+    return [];
+  }
+}
+
+/**
+ * libpq's modes. `require` without a root certificate encrypts and checks nobody, as in libpq;
+ * verify-ca checks the name too, for the driver has no half-way.
+ */
+function tlsOf(url: DatabaseTarget | undefined, read: ReadNamed): PostgresSettings['tls'] {
+  const mode = url?.sslMode ?? 'disable';
+  if (mode === 'disable') {
+    return false;
+  }
+  const ca = read('DATABASE_URL', url?.sslRootCert);
+  return { ca, rejectUnauthorized: mode !== 'require' || ca !== undefined };
+}
+
+function serverSettings(values: Values, problems: string[], read: ReadNamed): ServerSettings {
+  const authToken = authTokenOf(values, problems, read);
+  for (const key of ['STOWAGE_GRPC_ADDRESS', 'STOWAGE_HTTP_ADDRESS'] as const) {
+    const address = values[key];
+    if (address !== undefined && authToken === undefined && !isLoopback(address.host)) {
+      problems.push(
+        `${key}: ${address.host} can be reached from other machines; set STOWAGE_AUTH_TOKEN or ` +
+          'STOWAGE_AUTH_TOKEN_FILE to ask callers for a token, or listen on 127.0.0.1',
+      );
+    }
+  }
+  return {
+    grpcAddress: known(values.STOWAGE_GRPC_ADDRESS),
+    httpAddress: known(values.STOWAGE_HTTP_ADDRESS),
+    authToken,
+    allowedHosts: known(values.STOWAGE_ALLOWED_HOSTS),
+    allowedOrigins: known(values.STOWAGE_ALLOWED_ORIGINS),
+    unaryTimeoutMs: known(values.STOWAGE_UNARY_TIMEOUT_MS),
+    unaryTimeoutMaxMs: known(values.STOWAGE_UNARY_TIMEOUT_MAX_MS),
+    unaryInFlightMax: known(values.STOWAGE_UNARY_IN_FLIGHT_MAX),
+    streamsInFlightMax: known(values.STOWAGE_STREAMS_IN_FLIGHT_MAX),
+    streamIdleTimeoutMs: known(values.STOWAGE_STREAM_IDLE_TIMEOUT_MS),
+    shutdownGraceMs: known(values.STOWAGE_SHUTDOWN_GRACE_MS),
+    connectionAgeMaxMs: known(values.STOWAGE_CONNECTION_AGE_MAX_MS),
+  };
+}
+
+function authTokenOf(values: Values, problems: string[], read: ReadNamed): string | undefined {
+  const path = values.STOWAGE_AUTH_TOKEN_FILE;
+  if (path === undefined) {
+    return values.STOWAGE_AUTH_TOKEN;
+  }
+  if (values.STOWAGE_AUTH_TOKEN !== undefined) {
+    problems.push('STOWAGE_AUTH_TOKEN_FILE: set it or STOWAGE_AUTH_TOKEN, not both');
+  }
+  const text = read('STOWAGE_AUTH_TOKEN_FILE', path);
+  const result = configTable.STOWAGE_AUTH_TOKEN.schema.safeParse(text?.trim() ?? '');
+  if (text !== undefined && !result.success) {
+    problems.push('STOWAGE_AUTH_TOKEN_FILE: its token must be 32 to 1024 visible characters');
+  }
+  return result.data;
+}
+
+/** Whether only this machine can reach an address. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }

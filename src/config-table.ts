@@ -1,0 +1,282 @@
+/**
+ * The one table of settings: variable, schema, default, unit, help. docs/config.md is rendered from
+ * it; `config.ts` reads the environment by it.
+ */
+
+import { z } from 'zod';
+import { parseDatabaseUrl } from './lib/database-url.js';
+
+/** Where a door listens. */
+export interface Address {
+  /** A name or an IP address, without brackets. */
+  readonly host: string;
+  /** 0: a free one. */
+  readonly port: number;
+}
+
+/** The log's levels, from the most to the least. */
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** One setting as the table and docs/config.md have it. */
+export interface Setting<T = unknown> {
+  /** Turns the text of the environment into the value. */
+  readonly schema: z.ZodType<T, string>;
+  /** The text that stands in when the variable is unset or empty; undefined: no value. */
+  readonly default: string | undefined;
+  /** What the number counts or the text is. */
+  readonly unit: string;
+  readonly help: string;
+  readonly secret: boolean;
+}
+
+interface SettingOptions<T> {
+  readonly schema: z.ZodType<T, string>;
+  readonly default?: string;
+  readonly unit: string;
+  readonly help: string;
+  readonly secret?: boolean;
+}
+
+function setting<T>(options: SettingOptions<T>): Setting<T> {
+  return {
+    schema: options.schema,
+    default: options.default,
+    unit: options.unit,
+    help: options.help,
+    secret: options.secret ?? false,
+  };
+}
+
+const integer = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,10}$/, 'must be a whole number')
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, `must be ${min} to ${max}`);
+
+const milliseconds = (defaultMs: number, minMs: number, maxMs: number, help: string) =>
+  setting({ schema: integer(minMs, maxMs), default: String(defaultMs), unit: 'ms', help });
+
+const count = (standard: number, min: number, max: number, unit: string, help: string) =>
+  setting({ schema: integer(min, max), default: String(standard), unit, help });
+
+const flag = z.enum(['true', 'false'], 'must be true or false').transform((v) => v === 'true');
+
+/** Runs a parser that throws sentences. */
+function parsed<T>(parse: (text: string) => T): z.ZodType<T, string> {
+  return z.string().transform((text, context) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: (error as Error).message });
+      return z.NEVER;
+    }
+  });
+}
+
+const address = parsed((text): Address => {
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || port > 65_535) {
+    throw new Error('must be host:port or [ipv6]:port');
+  }
+  return { host, port };
+});
+
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((item) => item.trim().toLowerCase())
+    .filter((item) => item !== ''),
+);
+
+const token = z.string().regex(/^[\x21-\x7e]{32,1024}$/, 'must be 32 to 1024 visible characters');
+
+/** Every setting, in the order of docs/config.md. A key here is the variable's name. */
+export const configTable = {
+  DATABASE_URL: setting({
+    schema: parsed(parseDatabaseUrl),
+    unit: 'URL',
+    help:
+      'The database as postgres://user:password@host:port,host:port/database?sslmode=verify-full' +
+      '&sslrootcert=ca.pem, all nodes in any order; sslmode is disable, require, verify-ca or ' +
+      'verify-full. Used instead of POSTGRES_HOST, _PORT, _DB and _USER.',
+    secret: true,
+  }),
+  POSTGRES_HOST: setting({
+    schema: z.string(),
+    default: '127.0.0.1',
+    unit: 'names',
+    help: 'The nodes as a comma list of host or host:port, in any order: roles are discovered.',
+  }),
+  POSTGRES_PORT: count(5432, 1, 65_535, 'port', 'The port of every host that names none.'),
+  POSTGRES_DB: setting({
+    schema: z.string(),
+    default: 'stowage',
+    unit: 'name',
+    help: 'The database.',
+  }),
+  POSTGRES_USER: setting({
+    schema: z.string(),
+    default: 'stowage',
+    unit: 'name',
+    help: 'The login role of the service, a member of stowage_service.',
+  }),
+  POSTGRES_PASSWORD: setting({
+    schema: z.string(),
+    unit: 'text',
+    help: 'Its password; also for a DATABASE_URL that has none.',
+    secret: true,
+  }),
+  POSTGRES_MIN_CONN: count(2, 0, 1000, 'connections', 'Connections kept warm, a node.'),
+  POSTGRES_MAX_CONN: count(20, 4, 1000, 'connections', 'Connections in all, a node and process.'),
+  STOWAGE_ADMIN_URL: setting({
+    schema: z.string().refine(isDatabaseUrl, 'must be a postgres:// URL with one host or more'),
+    unit: 'URL',
+    help: 'The migrator’s connection, which owns the schema; in the form of DATABASE_URL.',
+    secret: true,
+  }),
+  STOWAGE_MIGRATE: setting({
+    schema: flag,
+    default: 'false',
+    unit: 'true or false',
+    help: 'Whether `stowage serve` migrates the database before it serves.',
+  }),
+  STOWAGE_GRPC_ADDRESS: setting({
+    schema: address,
+    default: '127.0.0.1:50051',
+    unit: 'host:port',
+    help: 'Where the gRPC door listens; port 0 takes a free one.',
+  }),
+  STOWAGE_HTTP_ADDRESS: setting({
+    schema: address,
+    default: '127.0.0.1:8080',
+    unit: 'host:port',
+    help: 'Where the Connect, gRPC-Web and health pages door listens; port 0 takes a free one.',
+  }),
+  STOWAGE_AUTH_TOKEN: setting({
+    schema: token,
+    unit: 'text',
+    help:
+      'When set, every call but health must send `authorization: Bearer` with it. Must be set to ' +
+      'listen on another address than loopback.',
+    secret: true,
+  }),
+  STOWAGE_AUTH_TOKEN_FILE: setting({
+    schema: z.string(),
+    unit: 'path',
+    help: 'A file that holds the token, instead of STOWAGE_AUTH_TOKEN.',
+  }),
+  STOWAGE_ALLOWED_HOSTS: setting({
+    schema: list,
+    default: '',
+    unit: 'names',
+    help: 'Host names that the HTTP door answers to beside loopback and its own address.',
+  }),
+  STOWAGE_ALLOWED_ORIGINS: setting({
+    schema: list,
+    default: '',
+    unit: 'origins',
+    help: 'Origins whose web pages may call, such as https://app.example; `*` is any.',
+  }),
+  STOWAGE_LOG_LEVEL: setting({
+    schema: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`),
+    default: 'info',
+    unit: 'level',
+    help: 'How much is logged; failed calls are at warn, others at debug.',
+  }),
+  STOWAGE_DATA_DIR: setting({
+    schema: z.string(),
+    default: '.stowage',
+    unit: 'path',
+    help: 'Where `stowage dev` keeps its cluster.',
+  }),
+  STOWAGE_STANDBYS: count(2, 0, 8, 'nodes', 'Standbys of the cluster of `stowage dev`.'),
+  STOWAGE_UNARY_TIMEOUT_MS: milliseconds(
+    30_000,
+    1,
+    3_600_000,
+    'Deadline of a unary call that brings none.',
+  ),
+  STOWAGE_UNARY_TIMEOUT_MAX_MS: milliseconds(
+    300_000,
+    1,
+    3_600_000,
+    'The longest deadline of a unary call; longer ones are shortened to it.',
+  ),
+  STOWAGE_UNARY_IN_FLIGHT_MAX: count(
+    1000,
+    1,
+    100_000,
+    'calls',
+    'Unary calls at the same time; one more is OVERLOADED.',
+  ),
+  STOWAGE_STREAMS_IN_FLIGHT_MAX: count(
+    100,
+    1,
+    100_000,
+    'calls',
+    'Streams at the same time; one more is OVERLOADED.',
+  ),
+  STOWAGE_STREAM_IDLE_TIMEOUT_MS: milliseconds(
+    60_000,
+    100,
+    3_600_000,
+    'How long a stream waits for a caller that does not read, before SLOW_CONSUMER.',
+  ),
+  STOWAGE_SHUTDOWN_GRACE_MS: milliseconds(
+    10_000,
+    0,
+    3_600_000,
+    'How long running calls may go on after SIGTERM; then they end with DRAINING.',
+  ),
+  STOWAGE_CONNECTION_AGE_MAX_MS: milliseconds(
+    1_800_000,
+    1000,
+    86_400_000,
+    'How old a gRPC connection grows before it is asked to come again.',
+  ),
+  STOWAGE_CONNECT_TIMEOUT_MS: milliseconds(
+    3000,
+    10,
+    60_000,
+    'How long connecting to a database node may take.',
+  ),
+  STOWAGE_PROBE_INTERVAL_MS: milliseconds(500, 10, 60_000, 'How often each node is probed.'),
+  STOWAGE_PROBE_TIMEOUT_MS: milliseconds(300, 10, 60_000, 'How long a probe may take.'),
+  STOWAGE_QUEUE_MAX: count(
+    1000,
+    0,
+    100_000,
+    'calls',
+    'Calls that may wait for a connection, a node; one more is OVERLOADED.',
+  ),
+  STOWAGE_QUEUE_TIMEOUT_MS: milliseconds(
+    1000,
+    1,
+    60_000,
+    'How long a call may wait for a connection.',
+  ),
+  STOWAGE_LOCK_TIMEOUT_MS: milliseconds(
+    5000,
+    1,
+    600_000,
+    'How long a statement may wait for a lock.',
+  ),
+  STOWAGE_IDLE_IN_TRANSACTION_TIMEOUT_MS: milliseconds(
+    60_000,
+    1,
+    3_600_000,
+    'How long a transaction may stand idle before PostgreSQL ends it.',
+  ),
+} as const satisfies Record<string, Setting>;
+
+function isDatabaseUrl(text: string): boolean {
+  try {
+    return parseDatabaseUrl(text).nodes.length > 0;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,151 @@
+import { describe, expect, it } from 'vitest';
+import { type Config, ConfigError, configTable, parseConfig } from '../../src/config.js';
+
+const files: Readonly<Record<string, string>> = {
+  '/run/token': `${'t'.repeat(40)}\n`,
+  '/ca.pem': 'PEM',
+};
+
+function readFile(path: string): string {
+  const text = files[path];
+  if (text === undefined) {
+    throw new Error('ENOENT');
+  }
+  return text;
+}
+
+const parse = (environment: Record<string, string>): Config => parseConfig(environment, readFile);
+
+function problemsOf(environment: Record<string, string>): readonly string[] {
+  try {
+    parse(environment);
+  } catch (error) {
+    if (error instanceof ConfigError) {
+      return error.problems;
+    }
+    throw error;
+  }
+  return [];
+}
+
+describe('parseConfig', () => {
+  it('needs nothing set', () => {
+    const config = parse({});
+    expect(config.server.grpcAddress).toEqual({ host: '127.0.0.1', port: 50_051 });
+    expect(config.server.httpAddress).toEqual({ host: '127.0.0.1', port: 8080 });
+    expect(config.postgres).toMatchObject({
+      nodes: [{ host: '127.0.0.1', port: 5432 }],
+      tls: false,
+      connectionsMin: 2,
+      connectionsMax: 20,
+    });
+    expect(config).toMatchObject({ dataDir: '.stowage', standbys: 2, migrate: false });
+    expect(Object.isFrozen(config) && Object.isFrozen(config.server)).toBe(true);
+  });
+
+  it('reads a URL of several hosts with percent-encoded parts', () => {
+    const { postgres } = parse({
+      DATABASE_URL: 'postgresql://us%40er:p%3Aw%2Fd@h1:5001,h2,[::1]:5003/d%20b',
+    });
+    expect(postgres).toMatchObject({
+      nodes: [
+        { host: 'h1', port: 5001 },
+        { host: 'h2', port: 5432 },
+        { host: '::1', port: 5003 },
+      ],
+      database: 'd b',
+      user: 'us@er',
+      password: 'p:w/d',
+    });
+  });
+
+  it.each([
+    ['disable', false],
+    ['require', { ca: undefined, rejectUnauthorized: false }],
+    ['verify-full', { ca: undefined, rejectUnauthorized: true }],
+    ['require&sslrootcert=/ca.pem', { ca: 'PEM', rejectUnauthorized: true }],
+    ['verify-ca&sslrootcert=/ca.pem', { ca: 'PEM', rejectUnauthorized: true }],
+  ])('understands sslmode=%s', (query, tls) => {
+    expect(parse({ DATABASE_URL: `postgres://h/d?sslmode=${query}` }).postgres.tls).toEqual(tls);
+  });
+
+  it('reads a comma list of hosts, each with its own port or the common one', () => {
+    const { postgres } = parse({
+      POSTGRES_HOST: 'a, b:6000',
+      POSTGRES_PORT: '5433',
+      POSTGRES_PASSWORD: 'secret',
+    });
+    expect(postgres.nodes).toEqual([
+      { host: 'a', port: 5433 },
+      { host: 'b', port: 6000 },
+    ]);
+    expect(postgres.password).toBe('secret');
+  });
+
+  it('takes the token from a file without its line end', () => {
+    const config = parse({ STOWAGE_AUTH_TOKEN_FILE: '/run/token' });
+    expect(config.server.authToken).toBe('t'.repeat(40));
+  });
+
+  it('refuses to listen where others reach it without a token and says what to set', () => {
+    const environment = { STOWAGE_GRPC_ADDRESS: '0.0.0.0:50051' };
+    expect(problemsOf(environment)).toEqual([
+      expect.stringMatching(/STOWAGE_GRPC_ADDRESS: .*set STOWAGE_AUTH_TOKEN/),
+    ]);
+    const token = 'x'.repeat(32);
+    expect(problemsOf({ ...environment, STOWAGE_AUTH_TOKEN: token })).toEqual([]);
+    expect(problemsOf({ STOWAGE_HTTP_ADDRESS: '[::1]:0' })).toEqual([]);
+  });
+
+  it('reports every mistake at once', () => {
+    const problems = problemsOf({
+      POSTGRES_MAX_CONN: 'many',
+      POSTGRES_PORT: '70000',
+      STOWAGE_STANDBYS: '-1',
+      STOWAGE_MIGRATE: 'yes',
+      STOWAGE_LOG_LEVEL: 'loud',
+      STOWAGE_HTTP_ADDRESS: '8080',
+      STOWAGE_AUTH_TOKEN_FILE: '/missing',
+    });
+    expect(problems.map((problem) => problem.split(':')[0]).sort()).toEqual([
+      'POSTGRES_MAX_CONN',
+      'POSTGRES_PORT',
+      'STOWAGE_AUTH_TOKEN_FILE',
+      'STOWAGE_HTTP_ADDRESS',
+      'STOWAGE_LOG_LEVEL',
+      'STOWAGE_MIGRATE',
+      'STOWAGE_STANDBYS',
+    ]);
+  });
+
+  it.each([
+    { DATABASE_URL: 'mysql://u:hunter2@h/d' },
+    { DATABASE_URL: 'postgres://u:hunter2@h:99999/d' },
+    { DATABASE_URL: 'postgres://u:hunter2@h/d?sslmode=prefer' },
+    { DATABASE_URL: 'postgres://u:hunter2%@h/d' },
+    { DATABASE_URL: 'postgres://u:hunter2@h/d?unheard=of' },
+    { STOWAGE_ADMIN_URL: 'http://u:hunter2@h/d' },
+    { STOWAGE_AUTH_TOKEN: 'hunter2' },
+  ])('never repeats a secret: $DATABASE_URL$STOWAGE_ADMIN_URL', (environment) => {
+    const problems = problemsOf(environment as Record<string, string>);
+    expect(problems).toHaveLength(1);
+    expect(problems.join()).not.toContain('hunter2');
+  });
+
+  it('refuses two ways to say the same', () => {
+    expect(problemsOf({ DATABASE_URL: 'postgres://h/d', POSTGRES_HOST: 'h' })).toHaveLength(1);
+    expect(
+      problemsOf({ STOWAGE_AUTH_TOKEN: 'x'.repeat(32), STOWAGE_AUTH_TOKEN_FILE: '/run/token' }),
+    ).toHaveLength(1);
+  });
+});
+
+describe('configTable', () => {
+  it('has a default that its own schema takes, for every setting that has one', () => {
+    for (const [key, { schema, default: text }] of Object.entries(configTable)) {
+      if (text !== undefined) {
+        expect(schema.safeParse(text).success, key).toBe(true);
+      }
+    }
+  });
+});
