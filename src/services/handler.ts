@@ -32,8 +32,8 @@ export interface CallContext {
    * StowageError CANCELLED, DEADLINE_EXCEEDED or DRAINING. Never aborted by a call's own end.
    */
   readonly signal: AbortSignal;
-  /** The caller's address as `host:port`. */
-  readonly peer: string;
+  /** Where the call came from. */
+  readonly origin: Call['origin'];
   /** Every `stowage-token` of the request's metadata, unverified. */
   readonly tokens: readonly string[];
   /** Metadata sent before the first message; setting one later has no effect. */
@@ -152,6 +152,7 @@ export function scopedCall(context: CallContext, scope: RequestScope): Call {
     method: context.method,
     project: scope.project || 'default',
     principal: context.principal,
+    origin: context.origin,
     deadlineMs: context.deadlineMs,
     signal: context.signal,
     freshness: freshnessOf(scope.freshness),
