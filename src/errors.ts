@@ -4,7 +4,7 @@
  */
 
 import { Code } from '../gen/google/rpc/code_pb.js';
-import { ErrorReason } from '../gen/stowage/v1/error_reason_pb.js';
+import type { ErrorReason } from '../gen/stowage/v1/error_reason_pb.js';
 
 /** A reason as `ErrorInfo.reason` names it. */
 export type Reason = Exclude<keyof typeof ErrorReason, 'UNSPECIFIED'>;
@@ -128,11 +128,7 @@ export const errorTable: Readonly<Record<Reason, ErrorRow>> = {
     'after_delay',
     'No node is fresh enough yet; repeat later or ask for less freshness.',
   ),
-  NO_PRIMARY: row(
-    Code.UNAVAILABLE,
-    'after_delay',
-    'No primary is known; repeat after the delay.',
-  ),
+  NO_PRIMARY: row(Code.UNAVAILABLE, 'after_delay', 'No primary is known; repeat after the delay.'),
   NO_NODE: row(
     Code.UNAVAILABLE,
     'after_delay',

@@ -31,6 +31,13 @@ export interface Call {
   readonly project: string;
   /** Who calls; never empty. */
   readonly principal: string;
+  /** Where the call came from, for the audit trail. */
+  readonly origin: {
+    /** The caller's IP address without a port. */
+    readonly address: string | undefined;
+    /** The caller's `user-agent`, at most 512 bytes. */
+    readonly userAgent: string | undefined;
+  };
   /** When the call must be done, on the clock of `performance.now()`; Infinity for streams. */
   readonly deadlineMs: number;
   /** Aborted when the caller is gone or the deadline has passed; its reason is a StowageError. */

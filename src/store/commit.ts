@@ -1,0 +1,143 @@
+/**
+ * The one way to write. Data, change feed, audit trail and request log are one transaction, so that
+ * none of them can tell another story than the others, and a later capability is added here once.
+ */
+
+import { type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import { v7 as uuid } from 'uuid';
+import { StowageError } from '../errors.js';
+import type { Call } from '../postgres/call.js';
+import type { Router, Transaction } from '../postgres/router-api.js';
+import { closeCommit, openCommit, readRequest } from './commit.sql.js';
+
+/** One change of one resource: a reference for the change feed, not an image. */
+export interface Change {
+  readonly kind:
+    | 'object.created'
+    | 'object.updated'
+    | 'object.deleted'
+    | 'project.created'
+    | 'project.updated'
+    | 'project.deleted';
+  /** The object's key; empty for projects. */
+  readonly objectKey: string;
+  /** The revision that the change made. */
+  readonly revision: bigint;
+  readonly versionId: string;
+  readonly owner: string;
+  /** Column names; of a created or deleted resource none are listed. */
+  readonly changedFields: readonly string[];
+}
+
+/** What a mutation did. Changes are sorted by key, in byte order. */
+export interface Written<Response extends DescMessage> {
+  readonly response: MessageShape<Response>;
+  readonly changes: readonly Change[];
+}
+
+/** A mutation to commit. */
+export interface Mutation<Response extends DescMessage> {
+  /** The audit trail's action, such as `RECORD_OBJECT`. */
+  readonly action: string;
+  /** The caller's request id; empty where it gave none. */
+  readonly requestId: string;
+  /** SHA-256 of what was asked, equal for equal requests; asked only with a request id. */
+  readonly digest: () => Uint8Array;
+  /** False where the mutation itself decides whether the project must be there. */
+  readonly projectMustExist: boolean;
+  readonly responseSchema: Response;
+  /** Writes the data; what it throws rolls everything back. */
+  write(transaction: Transaction): Promise<Written<Response>>;
+}
+
+/** A response and the freshness token that covers it. */
+export interface CommitResult<Response extends DescMessage> {
+  readonly response: MessageShape<Response>;
+  readonly token: string;
+}
+
+/**
+ * Commits a mutation, or answers what the same request was answered before: the token is fresh, the
+ * rest is the same.
+ * @throws StowageError PROJECT_NOT_FOUND, REQUEST_ID_REUSED, and what `write` and the router throw.
+ */
+export async function commit<Response extends DescMessage>(
+  router: Router,
+  call: Call,
+  mutation: Mutation<Response>,
+): Promise<CommitResult<Response>> {
+  const { value, token } = await router.transaction(call, async (transaction) => {
+    const digest = mutation.requestId === '' ? null : mutation.digest();
+    const requestId = mutation.requestId === '' ? null : mutation.requestId;
+    const [opened] = await transaction.run(openCommit, [
+      call.project,
+      call.principal,
+      requestId,
+      call.method,
+      digest,
+      mutation.projectMustExist,
+    ]);
+    if (mutation.projectMustExist && !opened?.project_found) throw projectNotFound(call.project);
+    if (digest !== null && !opened?.claimed) return answered(transaction, call, mutation, digest);
+    const written = await mutation.write(transaction);
+    if (written.changes.length > 0 || requestId !== null) {
+      const response = toBinary(mutation.responseSchema, written.response);
+      await transaction.run(closeCommit, closing(call, mutation, requestId, response, written));
+    }
+    return written.response;
+  });
+  return { response: value, token };
+}
+
+/** What a request whose id is taken was answered. */
+async function answered<Response extends DescMessage>(
+  transaction: Transaction,
+  call: Call,
+  mutation: Mutation<Response>,
+  digest: Uint8Array,
+): Promise<MessageShape<Response>> {
+  const [request] = await transaction.run(readRequest, [
+    call.project,
+    call.principal,
+    mutation.requestId,
+  ]);
+  const same = request?.method === call.method && request.request_sha256.equals(digest);
+  if (!same) {
+    throw new StowageError('REQUEST_ID_REUSED', { metadata: { request_id: mutation.requestId } });
+  }
+  return fromBinary(mutation.responseSchema, request.response ?? new Uint8Array());
+}
+
+function closing<Response extends DescMessage>(
+  call: Call,
+  mutation: Mutation<Response>,
+  requestId: string | null,
+  response: Uint8Array,
+  { changes }: Written<Response>,
+): readonly unknown[] {
+  return [
+    call.project,
+    call.principal,
+    requestId,
+    mutation.action,
+    response,
+    changes.map((change) => change.kind),
+    changes.map((change) => change.objectKey),
+    changes.map((change) => change.revision),
+    changes.map((change) => change.versionId),
+    changes.map((change) => change.owner),
+    changes.map((change) => change.changedFields.join(',')),
+    changes.map(() => uuid()),
+    call.origin.address ?? null,
+    call.origin.userAgent ?? null,
+    requestId ?? call.requestId,
+  ];
+}
+
+/** The error for a project that is not there. */
+export function projectNotFound(project: string): StowageError {
+  return new StowageError('PROJECT_NOT_FOUND', {
+    message: `There is no project "${project}"; create it with ProjectService.CreateProject.`,
+    metadata: { project },
+  });
+}

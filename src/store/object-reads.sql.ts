@@ -1,0 +1,137 @@
+/**
+ * Statements that give whole objects. Each names its columns; `OBJECT` is what they have in common,
+ * in the order of the message's fields.
+ */
+
+import type { JsonObject } from '@bufbuild/protobuf';
+import type { TimestampValue } from '../lib/timestamp.js';
+import { type Statement, statement } from '../postgres/statement.js';
+
+/** A row of `storage_objects`. */
+export interface ObjectRow {
+  readonly object_key: string;
+  readonly id: string;
+  readonly size: bigint;
+  readonly content_type: string;
+  readonly etag: string;
+  readonly last_modified: TimestampValue;
+  readonly version_id: string;
+  readonly storage_backend: string;
+  readonly storage_class: string;
+  readonly metadata: JsonObject;
+  readonly owner: string;
+  readonly created_at: TimestampValue;
+  readonly deleted_at: TimestampValue | null;
+  readonly purge_at: TimestampValue | null;
+  readonly revision: bigint;
+}
+
+const OBJECT = `object_key, id, size, content_type, etag, last_modified, version_id,
+    storage_backend, storage_class, metadata, owner, created_at, deleted_at, purge_at, revision`;
+
+/** A row of a page, which may have been cut. */
+export interface PageRow extends ObjectRow {
+  /** Rows of the page before it was cut. */
+  readonly page_rows: bigint;
+}
+
+/** Cuts a page at 1 MiB: a row counts its metadata and what else a row can hold. */
+const CUT = `
+    select ${OBJECT}, (select count(*) from page) as page_rows
+    from (
+      select *, sum(octet_length(metadata::text) + octet_length(object_key) + 256)
+        over (order by object_key rows between unbounded preceding and 1 preceding) as bytes_before
+      from page
+    ) as counted
+    where bytes_before is null or bytes_before < 1048576
+    order by object_key`;
+
+/** One object, deleted or not. */
+export const getObject = statement<ObjectRow>({
+  name: 'get-object',
+  intent: 'read',
+  text: `
+    select ${OBJECT}
+    from storage_objects
+    where project_id = $1 and object_key = $2`,
+});
+
+/** Is the project there? Asked only when a read found nothing. */
+export const findProject = statement<{ found: boolean }>({
+  name: 'find-project',
+  intent: 'read',
+  text: `
+    select exists (
+      select from projects where project_id = $1 and deleted_at is null
+    ) as found`,
+});
+
+/** Some objects of one state, deleted or not, cut at 1 MiB. */
+export const batchGetObjects = statement<PageRow>({
+  name: 'batch-get-objects',
+  intent: 'read',
+  text: `
+    with page as materialized (
+      select ${OBJECT}
+      from storage_objects
+      where project_id = $1 and object_key = any($2::text[])
+    )${CUT}`,
+});
+
+/** The statements of one way to list: a page cut at 1 MiB, and a slice of a stream. */
+interface Listing {
+  readonly page: Statement<PageRow>;
+  readonly slice: Statement;
+}
+
+/**
+ * Lists keys above $2, at or above $3 and below $4; at most $5. Each filter has statements of its
+ * own, so that a generic plan can use its partial index.
+ */
+function listing(name: string, filter: string): Listing {
+  const keys = `
+      select ${OBJECT}
+      from storage_objects
+      where project_id = $1 and object_key > $2 and object_key >= $3 and object_key < $4
+        ${filter}
+      order by object_key
+      limit $5`;
+  return {
+    page: statement<PageRow>({
+      name: `list-${name}`,
+      intent: 'read',
+      text: `
+    with page as materialized (${keys}
+    )${CUT}`,
+    }),
+    slice: statement({ name: `stream-${name}`, intent: 'read', text: keys }),
+  };
+}
+
+/** By whether deleted objects are shown and whether a backend ($6) is asked for. */
+export const listings = {
+  live: listing('objects', 'and deleted_at is null'),
+  liveOfBackend: listing('backend-objects', 'and deleted_at is null and storage_backend = $6'),
+  all: listing('all-objects', ''),
+  allOfBackend: listing('all-backend-objects', 'and storage_backend = $6'),
+} as const;
+
+/** Deletes a locked object and appends its delete marker as the latest version. */
+export const deleteObject = statement<ObjectRow>({
+  name: 'delete-object',
+  intent: 'write',
+  text: `
+    with deleted as (
+      update storage_objects
+      set deleted_at = $4, version_id = $3, revision = revision + 1, xid = pg_current_xact_id()
+      where project_id = $1 and object_key = $2
+      returning ${OBJECT}
+    ), marked as (
+      insert into storage_versions (project_id, object_key, version_id, size, etag, content_type,
+        last_modified, created_by, metadata, delete_marker)
+      select $1, object_key, version_id, 0, '', '', $4, $5, '{}', true
+      from deleted
+    )
+    select ${OBJECT}
+    from deleted`,
+});

@@ -1,0 +1,153 @@
+/**
+ * Objects as a stream: slices of the key order, each a short query on one node, so that no snapshot
+ * is held while a slow caller reads; rows go from PostgreSQL's bytes to protobuf's without becoming
+ * JavaScript values.
+ */
+
+import { crc32 } from 'node:zlib';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { StorageObjectSchema } from '../../gen/stowage/v1/storage_object_pb.js';
+import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_service_pb.js';
+import { fromMillis } from '../lib/timestamp.js';
+import type { Call, ServedBy } from '../postgres/call.js';
+import { type Batch, createBatchCollector } from '../wire/batch-collector.js';
+import { compileTupleEncoder } from '../wire/tuple-encoder.js';
+import { timestampMessage } from './messages.js';
+import { filterBinding, listingOf, listingParams, type ObjectFilter } from './object-filter.js';
+import { requireProject } from './objects.js';
+import type { Store } from './store.js';
+import { openPosition, type Position, sealPosition } from './stream-position.js';
+
+/** Which stream, from where. */
+export interface ObjectStream extends ObjectFilter {
+  /** Empty: from the beginning. */
+  readonly resumeToken: string;
+}
+
+/** Rows of the first slice; later ones are sized by what a row was found to weigh. */
+const SLICE_ROWS_FIRST = 5_000;
+const SLICE_ROWS_MIN = 100;
+const SLICE_ROWS_MAX = 20_000;
+const SLICE_BYTES = 8 * 1024 * 1024;
+
+/** The columns of `OBJECT`, in its order. */
+const encoder = compileTupleEncoder(
+  StorageObjectSchema,
+  [
+    { name: 'object_key', type: 'text' },
+    { name: 'id', type: 'uuid' },
+    { name: 'size', type: 'int8' },
+    { name: 'content_type', type: 'text' },
+    { name: 'etag', type: 'text' },
+    { name: 'last_modified', type: 'timestamptz' },
+    { name: 'version_id', type: 'text' },
+    { name: 'storage_backend', type: 'text' },
+    { name: 'storage_class', type: 'text' },
+    { name: 'metadata', type: 'jsonb' },
+    { name: 'owner', type: 'text' },
+    { name: 'created_at', type: 'timestamptz' },
+    { name: 'deleted_at', type: 'timestamptz' },
+    { name: 'purge_at', type: 'timestamptz' },
+    { name: 'revision', type: 'int8' },
+  ],
+  { field: StreamObjectsResponseSchema.field.objects },
+);
+
+/**
+ * Streams encoded StreamObjectsResponse messages; the last has the summary. Leaving early ends the
+ * query.
+ * @throws StowageError PROJECT_NOT_FOUND, RESUME_TOKEN_MISMATCH, and those of `router.stream`.
+ */
+export async function* streamObjects(
+  store: Store,
+  call: Call,
+  stream: ObjectStream,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const args = filterBinding(stream);
+  let position = await openPosition(store.sealer, call, args, stream.resumeToken);
+  let token = '';
+  let served: ServedBy | undefined;
+  const watched: Call = {
+    ...call,
+    onServed(servedBy, readToken) {
+      if (served === undefined) call.onServed(servedBy, readToken);
+      served ??= servedBy;
+      token ||= readToken ?? '';
+    },
+  };
+  if (position.items === 0) await requireProject(store, call);
+  const collector = createBatchCollector({ encoder, keyColumn: 0 });
+  for (let rowsMax = SLICE_ROWS_FIRST; ; ) {
+    const before = position;
+    const params = listingParams(call.project, stream, position.lastKey, rowsMax);
+    const node = served?.node;
+    const options = node === undefined ? { collector } : { collector, node };
+    for await (const batch of store.router.stream(
+      listingOf(stream).slice,
+      params,
+      watched,
+      options,
+    )) {
+      position = advance(position, batch);
+      const resumeToken = await sealPosition(store.sealer, call, args, position);
+      yield message(batch, position, resumeToken, served);
+    }
+    const rows = position.items - before.items;
+    if (rows < rowsMax) break;
+    rowsMax = sliceRows((position.bytes - before.bytes) / rows);
+  }
+  yield summary(position, await sealPosition(store.sealer, call, args, position), token, served);
+}
+
+function sliceRows(bytesPerRow: number): number {
+  const rows = Math.floor(SLICE_BYTES / bytesPerRow);
+  return Math.min(SLICE_ROWS_MAX, Math.max(SLICE_ROWS_MIN, rows));
+}
+
+function advance(position: Position, batch: Batch): Position {
+  return {
+    lastKey: batch.lastKey,
+    items: position.items + batch.items,
+    bytes: position.bytes + batch.bytes.length,
+    crc32: crc32(batch.bytes, position.crc32),
+  };
+}
+
+/** The items' bytes as they are, then the other fields: a message is the sum of its parts. */
+function message(
+  batch: Batch,
+  position: Position,
+  resumeToken: string,
+  served: ServedBy | undefined,
+): Uint8Array {
+  const rest = create(StreamObjectsResponseSchema, {
+    resumeToken,
+    checkpoint: checkpoint(position, served),
+    crc32: batch.crc32,
+  });
+  return Buffer.concat([batch.bytes, toBinary(StreamObjectsResponseSchema, rest)]);
+}
+
+function summary(
+  position: Position,
+  resumeToken: string,
+  token: string,
+  served: ServedBy | undefined,
+): Uint8Array {
+  const { items, bytes } = position;
+  const last = create(StreamObjectsResponseSchema, {
+    resumeToken,
+    checkpoint: checkpoint(position, served),
+    summary: { items: BigInt(items), bytes: BigInt(bytes), crc32: position.crc32, token },
+  });
+  return toBinary(StreamObjectsResponseSchema, last);
+}
+
+function checkpoint(position: Position, served: ServedBy | undefined) {
+  return {
+    serverTime: timestampMessage(fromMillis(Date.now())),
+    node: served?.node ?? '',
+    role: served?.role ?? '',
+    items: BigInt(position.items),
+  };
+}

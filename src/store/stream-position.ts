@@ -1,0 +1,57 @@
+/** Where a stream stands, as its resume token carries it. */
+
+import { StowageError } from '../errors.js';
+import type { Call } from '../postgres/call.js';
+import type { Sealer } from '../postgres/sealed.js';
+import { tokenBinding } from './token-binding.js';
+
+/** What was sent so far, resumes included. */
+export interface Position {
+  /** The key of the last item; empty before the first. */
+  readonly lastKey: string;
+  readonly items: number;
+  readonly bytes: number;
+  readonly crc32: number;
+}
+
+const START: Position = { lastKey: '', items: 0, bytes: 0, crc32: 0 };
+
+/** Two 48-bit counters and a CRC-32 before the key. */
+const HEADER_BYTES = 16;
+
+/** The resume token of a position. */
+export function sealPosition(
+  sealer: Sealer,
+  call: Call,
+  args: readonly string[],
+  position: Position,
+): Promise<string> {
+  const header = Buffer.alloc(HEADER_BYTES);
+  header.writeUIntBE(position.items, 0, 6);
+  header.writeUIntBE(position.bytes, 6, 6);
+  header.writeUInt32BE(position.crc32, 12);
+  const payload = Buffer.concat([header, Buffer.from(position.lastKey)]);
+  return sealer.seal('resume', tokenBinding(call, args), payload);
+}
+
+/**
+ * The position of a resume token; the start for an empty one.
+ * @throws StowageError RESUME_TOKEN_MISMATCH.
+ */
+export async function openPosition(
+  sealer: Sealer,
+  call: Call,
+  args: readonly string[],
+  token: string,
+): Promise<Position> {
+  if (token === '') return START;
+  const opened = await sealer.open('resume', tokenBinding(call, args), token);
+  if (opened === undefined) throw new StowageError('RESUME_TOKEN_MISMATCH');
+  const payload = Buffer.from(opened);
+  return {
+    items: payload.readUIntBE(0, 6),
+    bytes: payload.readUIntBE(6, 6),
+    crc32: payload.readUInt32BE(12),
+    lastKey: payload.toString('utf8', HEADER_BYTES),
+  };
+}
