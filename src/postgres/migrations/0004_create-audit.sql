@@ -41,8 +41,8 @@ comment on column storage_audit.correlation_id is
 comment on column storage_audit.metadata is 'Further facts, a JSON object';
 comment on column storage_audit.xid is 'Its transaction; of this cluster only';
 
--- With the primary key five indexes and no more: each makes every append dearer. Behind what is asked
--- for stands time order; the object's index also serves key order below a prefix.
+-- With the primary key five indexes and no more: each makes every append dearer. Behind what is
+-- asked for stands time order; the object's index also serves key order below a prefix.
 create index storage_audit_user on storage_audit (project_id, user_id, timestamp, id);
 create index storage_audit_action on storage_audit (project_id, action, timestamp, id);
 create index storage_audit_object on storage_audit (project_id, object_key, timestamp, id);
