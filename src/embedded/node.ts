@@ -18,6 +18,7 @@ import {
   hasEnded,
   killPostmaster,
   readPostmasterFile,
+  removeForeignPidFile,
   signalAll,
   spawnPostmaster,
   stopPostmaster,
@@ -111,6 +112,7 @@ export class EmbeddedNode {
     const { account, binaries } = this.#context;
     const logFile = `${this.folder}.log`;
     await rotateLog(logFile);
+    await removeForeignPidFile(this.folder);
     const giveUpAt = performance.now() + LEFTOVER_TIMEOUT_MS;
     for (;;) {
       const logOffset = await sizeOf(logFile);

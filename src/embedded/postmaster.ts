@@ -5,7 +5,7 @@
  * The guardian uses the stopping half, so this file knows nothing of clusters.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { open, readFile } from 'node:fs/promises';
+import { open, readFile, rm } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 import { promisify } from 'node:util';
 import { until } from '../lib/wait.js';
@@ -104,6 +104,22 @@ export async function findPostmaster(folder: string): Promise<number | undefined
   const commandLine = await readCommandLine(file.pid);
   const isServer = commandLine === undefined || commandLine.includes(`-D ${folder}`);
   return isServer ? file.pid : undefined;
+}
+
+/**
+ * Removes a `postmaster.pid` whose pid is alive and belongs to some other program: PostgreSQL would
+ * take that for its own server and refuse to start. Where the command line cannot be read, and
+ * where the pid is dead, PostgreSQL decides by itself.
+ */
+export async function removeForeignPidFile(folder: string): Promise<void> {
+  const file = await readPostmasterFile(folder);
+  if (
+    file !== undefined &&
+    (await isAlive(file.pid)) &&
+    (await findPostmaster(folder)) !== file.pid
+  ) {
+    await rm(join(folder, 'postmaster.pid'), { force: true });
+  }
 }
 
 /** Sends a signal to the server alone. On Windows `pg_ctl kill` carries it. */

@@ -1,0 +1,89 @@
+/** The end of an embedded cluster, however the process that started it ends. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { removeCluster, startCluster } from '../../src/embedded/index.js';
+import { isAlive } from '../../src/embedded/process-table.js';
+import { until } from '../../src/lib/wait.js';
+import { nativeFolderForTests } from '../support/postgres-version.js';
+import { startClusterChild } from '../support/start-child.js';
+
+let dataDirectory: string;
+
+beforeEach(async () => {
+  dataDirectory = await mkdtemp(join(tmpdir(), 'stowage-test-'));
+});
+
+afterEach(async () => {
+  await removeCluster(dataDirectory);
+  await rm(dataDirectory, { recursive: true, force: true });
+});
+
+async function areGone(pids: readonly number[]): Promise<boolean> {
+  return !(await Promise.all(pids.map(isAlive))).includes(true);
+}
+
+async function untilGone(pids: readonly number[]): Promise<void> {
+  await until(() => areGone(pids), { timeoutMs: 10_000, what: `${pids.join(', ')} have ended` });
+}
+
+async function startAgain(): Promise<number> {
+  const begun = performance.now();
+  const nativeFolder = await nativeFolderForTests();
+  await using cluster = await startCluster({
+    dataDirectory,
+    nativeFolder,
+    standbys: 1,
+    fsync: false,
+  });
+  const tookMs = performance.now() - begun;
+  expect(await cluster.primary.query('select value from kept')).toEqual([{ value: 1 }]);
+  return tookMs;
+}
+
+async function readGuardianPid(folder: string): Promise<number> {
+  const lock: unknown = JSON.parse(await readFile(join(folder, 'lock'), 'utf8'));
+  return (lock as { guardian: { pid: number } }).guardian.pid;
+}
+
+describe('guardian', () => {
+  it('stops every server after the starter is killed by SIGKILL', async () => {
+    const child = await startClusterChild(dataDirectory);
+    expect(child.report.servers).toHaveLength(2);
+    child.process.kill('SIGKILL');
+    await child.ended;
+    await untilGone(child.report.servers);
+  });
+
+  it('lets a start right after the SIGKILL succeed within 10 s', async () => {
+    const child = await startClusterChild(dataDirectory);
+    const guardian = await readGuardianPid(child.report.folder);
+    child.process.kill('SIGKILL');
+    await child.ended;
+    expect(await startAgain()).toBeLessThan(10_000);
+    expect(await isAlive(guardian)).toBe(false);
+  });
+
+  it('survives the Ctrl-C that makes its starter stop the servers in order', async () => {
+    const child = await startClusterChild(dataDirectory);
+    const guardian = await readGuardianPid(child.report.folder);
+    process.kill(-(child.process.pid ?? 0), 'SIGINT');
+    expect(await child.ended).toBe(0);
+    expect(await areGone(child.report.servers)).toBe(true);
+    await untilGone([guardian]);
+    const log = await readFile(join(child.report.folder, 'a.log'), 'utf8');
+    expect(log).not.toContain('not properly shut down');
+    expect(await startAgain()).toBeLessThan(10_000);
+  });
+
+  it('is not missed by the next start when it was killed as well', async () => {
+    const child = await startClusterChild(dataDirectory);
+    process.kill(await readGuardianPid(child.report.folder), 'SIGKILL');
+    child.process.kill('SIGKILL');
+    await child.ended;
+    expect(await areGone(child.report.servers)).toBe(false);
+    expect(await startAgain()).toBeLessThan(10_000);
+    expect(await areGone(child.report.servers)).toBe(true);
+  });
+});

@@ -1,0 +1,207 @@
+/** Starts of the embedded cluster, from nothing and from every state an earlier run may leave. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  type ClusterOptions,
+  type EmbeddedCluster,
+  removeCluster,
+  startCluster,
+} from '../../src/embedded/index.js';
+import { nativeFolderForTests } from '../support/postgres-version.js';
+
+let dataDirectory: string;
+
+beforeEach(async () => {
+  dataDirectory = await mkdtemp(join(tmpdir(), 'stowage-test-'));
+});
+
+afterEach(async () => {
+  await removeCluster(dataDirectory);
+  await rm(dataDirectory, { recursive: true, force: true });
+});
+
+async function start(options: Partial<ClusterOptions> = {}): Promise<EmbeddedCluster> {
+  const nativeFolder = await nativeFolderForTests();
+  return startCluster({ dataDirectory, nativeFolder, fsync: false, ...options });
+}
+
+async function readSettings(cluster: EmbeddedCluster): Promise<Record<string, string>> {
+  const rows = await cluster.primary.query<{ name: string; setting: string }>(
+    'select name, setting from pg_settings',
+  );
+  return Object.fromEntries(rows.map((row) => [row.name, row.setting]));
+}
+
+describe('startCluster', () => {
+  it('starts a primary and two standbys from nothing with the safe defaults', async () => {
+    await using cluster = await start({ standbys: 2, fsync: true });
+    expect(cluster.nodes.map((node) => [node.name, node.role])).toEqual([
+      ['a', 'primary'],
+      ['b', 'standby'],
+      ['c', 'standby'],
+    ]);
+    expect(await readSettings(cluster)).toMatchObject({
+      fsync: 'on',
+      listen_addresses: '127.0.0.1',
+      unix_socket_directories: '',
+      max_slot_wal_keep_size: '1024',
+      hot_standby_feedback: 'off',
+      password_encryption: 'scram-sha-256',
+      synchronous_commit: 'on',
+      full_page_writes: 'on',
+    });
+    const slots = await cluster.primary.query(
+      'select slot_name::text as name, active from pg_replication_slots order by 1',
+    );
+    expect(slots).toEqual([
+      { name: 'stowage_b', active: true },
+      { name: 'stowage_c', active: true },
+    ]);
+  });
+
+  it('knows letters beyond ASCII and compares by code point', async () => {
+    await using cluster = await start({ standbys: 0 });
+    const client = new pg.Client({ connectionString: cluster.superuserUrl() });
+    await client.connect();
+    await client.query('create extension pg_trgm');
+    const { rows } = await client.query(
+      `select lower('MÜLLER') as lower, cardinality(show_trgm('документ')) > 0 as has_trigrams,
+              'Z' < 'a' as is_by_code_point, getdatabaseencoding() as encoding`,
+    );
+    await client.end();
+    expect(rows).toEqual([
+      { lower: 'müller', has_trigrams: true, is_by_code_point: true, encoding: 'UTF8' },
+    ]);
+  });
+
+  it('keeps the password in a file for its owner alone and refuses any other', async () => {
+    await using cluster = await start({ standbys: 0 });
+    const { mode } = await stat(join(cluster.folder, 'pgpass'));
+    expect(mode & 0o777).toBe(0o600);
+    const url = new URL(cluster.superuserUrl());
+    expect(url.password.length).toBeGreaterThanOrEqual(32);
+    url.password = 'wrong';
+    const client = new pg.Client({ connectionString: url.href });
+    await expect(client.connect()).rejects.toThrow(/password authentication failed/);
+  });
+
+  it('keeps data, password and ports between starts', async () => {
+    const first = await start({ standbys: 1 });
+    const url = first.superuserUrl();
+    await first.primary.query('create table kept (value int)');
+    await first.stop();
+    await using second = await start({ standbys: 1 });
+    expect(second.superuserUrl()).toBe(url);
+    expect(await second.node('b').query('select from kept')).toEqual([]);
+  });
+
+  it('points standbys to the port that the primary has this time', async () => {
+    const first = await start({ standbys: 1 });
+    const { port } = first.primary;
+    await first.stop();
+    const squatter = createServer().listen(port, '127.0.0.1');
+    await once(squatter, 'listening');
+    try {
+      await using second = await start({ standbys: 1 });
+      expect(second.primary.port).not.toBe(port);
+      await second.primary.query('create table kept (value int)');
+      await second.waitUntilCaughtUp();
+      await second.stop();
+      await expect(start({ standbys: 1, ports: [port, 0] })).rejects.toMatchObject({
+        reason: 'PORT_TAKEN',
+        message: expect.stringContaining(String(port)),
+      });
+    } finally {
+      squatter.close();
+    }
+  });
+
+  it('adds and removes standbys as their number asks', async () => {
+    const first = await start({ standbys: 1 });
+    await first.primary.query('create table kept (value int)');
+    await first.stop();
+    const second = await start({ standbys: 2 });
+    expect(await second.node('c').query('select from kept')).toEqual([]);
+    await second.stop();
+    await using third = await start({ standbys: 0 });
+    expect(third.nodes.map((node) => node.name)).toEqual(['a']);
+    expect(await third.primary.query('select from pg_replication_slots')).toEqual([]);
+    expect(await readdir(third.folder)).not.toContain('c');
+  });
+
+  it('remembers who was promoted and rebuilds who cannot follow', async () => {
+    const first = await start({ standbys: 2 });
+    await first.primary.query('create table kept (value int)');
+    await first.waitUntilCaughtUp();
+    // c gets a row that b, which is promoted, never had: c can follow no more.
+    await first.cutReplication('b');
+    await first.primary.query('insert into kept values (1)');
+    await first.waitUntilCaughtUp('c');
+    await first.crash('a');
+    await first.promote('b');
+    await first.primary.query('insert into kept values (2)');
+    await first.stop();
+
+    const steps: string[] = [];
+    await using second = await start({ standbys: 2, onProgress: (step) => steps.push(step) });
+    expect(second.primary.name).toBe('b');
+    expect(steps).toContain('building the standby a from the primary b');
+    expect(steps).toContain('building the standby c from the primary b');
+    for (const node of second.nodes) {
+      expect(await node.query('select value from kept')).toEqual([{ value: 2 }]);
+    }
+  });
+
+  it('refuses a data directory that a living process uses, and names the process', async () => {
+    await using cluster = await start({ standbys: 0 });
+    expect(cluster.primary.isRunning).toBe(true);
+    const locked = { reason: 'DATA_LOCKED', message: expect.stringContaining(`${process.pid} `) };
+    await expect(start({ standbys: 0 })).rejects.toMatchObject(locked);
+    await expect(removeCluster(dataDirectory)).rejects.toMatchObject(locked);
+  });
+
+  it('refuses data of another major version and says which', async () => {
+    const first = await start({ standbys: 0 });
+    await first.stop();
+    await writeFile(join(first.folder, 'a', 'PG_VERSION'), '14\n');
+    await expect(start({ standbys: 0 })).rejects.toMatchObject({
+      reason: 'DATA_VERSION_MISMATCH',
+      message: expect.stringContaining('PostgreSQL 14'),
+    });
+  });
+
+  it('starts although a stale postmaster.pid names a process of somebody else', async () => {
+    const first = await start({ standbys: 0 });
+    const pidFile = join(first.folder, 'a', 'postmaster.pid');
+    const text = await readFile(pidFile, 'utf8');
+    await first.stop();
+    const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+    try {
+      await writeFile(pidFile, text.replace(/^\d+/, String(other.pid)));
+      await using second = await start({ standbys: 0 });
+      expect(second.primary.isRunning).toBe(true);
+      expect(other.exitCode).toBe(null);
+    } finally {
+      other.kill('SIGKILL');
+    }
+  });
+
+  it('says what the server said when it does not start, and gives the folder free', async () => {
+    const first = await start({ standbys: 0 });
+    await first.stop();
+    await expect(
+      start({ standbys: 0, settings: { shared_buffers: 'many' } }),
+    ).rejects.toMatchObject({
+      reason: 'START_FAILED',
+      message: expect.stringContaining('shared_buffers'),
+    });
+    await using second = await start({ standbys: 0 });
+    expect(second.primary.isRunning).toBe(true);
+  });
+});
