@@ -1,0 +1,139 @@
+/**
+ * Collects encoded rows into the bytes of one streamed message. The shape is the one that the reader
+ * of a stream asks for (`TupleCollector` of the postgres room, which this room does not import).
+ */
+
+import { crc32 } from 'node:zlib';
+import type { TupleEncoder } from './tuple-encoder.js';
+import { WireError } from './wire-error.js';
+import { WireWriter } from './writer.js';
+
+/** The first batch leaves early, so that a consumer has something to do at once. */
+export const FIRST_BATCH_ITEMS = 256;
+export const FIRST_BATCH_BYTES = 8 * 1024;
+
+/** Later batches double from the one to the other; beyond 256 KiB nothing is gained. */
+export const BATCH_BYTES_MIN = 64 * 1024;
+export const BATCH_BYTES_MAX = 256 * 1024;
+
+/** Room for the row that makes a batch full, so that it rarely grows for it. */
+const LAST_ROW_BYTES = 16 * 1024;
+
+/** Items of one message, as they stand in it. */
+export interface Batch {
+  /** The encoded items, tags included: the beginning of the message. */
+  readonly bytes: Buffer;
+  /** How many items. */
+  readonly items: number;
+  /** CRC-32 (IEEE) of `bytes` alone; one that runs through all batches is the caller's to keep. */
+  readonly crc32: number;
+  /** The last item's key, to go on behind it. */
+  readonly lastKey: string;
+}
+
+/** What a collector works with. */
+export interface BatchCollectorOptions {
+  /** Encodes a row as an item; compiled with `entry`. */
+  readonly encoder: TupleEncoder;
+  /** The column, counted from 0, that is the key: a text or a uuid. */
+  readonly keyColumn: number;
+}
+
+/** Takes tuples, gives batches. */
+export interface BatchCollector {
+  /**
+   * Takes one DataRow body in binary format; nothing of `source` is kept.
+   * @throws {WireError} as {@link TupleEncoder} does; the batch is then as it was before
+   */
+  tuple(source: Buffer, start: number, end: number): void;
+  /** True once the batch is large enough to be sent. */
+  isFull(): boolean;
+  /** Gives what was collected and begins a fresh batch; undefined when there is nothing. */
+  take(): Batch | undefined;
+}
+
+/**
+ * Makes a collector. A batch is full after 256 rows or 8 KiB if it is the first, after 64, 128 and at
+ * last 256 KiB if it is a later one. It takes rows beyond that, up to the writer's limit, because a
+ * reader may have a chunk of them in hand.
+ * @throws {Error} if there is no such key column
+ */
+export function createBatchCollector(options: BatchCollectorOptions): BatchCollector {
+  return new Collector(options);
+}
+
+class Collector implements BatchCollector {
+  readonly #encoder: TupleEncoder;
+  readonly #keyField: number;
+  readonly #writer = new WireWriter(FIRST_BATCH_BYTES + LAST_ROW_BYTES);
+  #items = 0;
+  #itemsTarget = FIRST_BATCH_ITEMS;
+  #bytesTarget = FIRST_BATCH_BYTES;
+  #lastItemAt = 0;
+
+  constructor(options: BatchCollectorOptions) {
+    this.#encoder = options.encoder;
+    const keyField = options.encoder.fieldNumbers[options.keyColumn];
+    if (keyField === undefined) throw new Error(`there is no column ${options.keyColumn}`);
+    this.#keyField = keyField;
+  }
+
+  tuple(source: Buffer, start: number, end: number): void {
+    const position = this.#writer.position;
+    this.#encoder.encode(this.#writer, source, start, end);
+    this.#lastItemAt = position;
+    this.#items++;
+  }
+
+  isFull(): boolean {
+    return this.#writer.position >= this.#bytesTarget || this.#items >= this.#itemsTarget;
+  }
+
+  take(): Batch | undefined {
+    if (this.#items === 0) return undefined;
+    const items = this.#items;
+    const bytes = this.#writer.take();
+    this.#items = 0;
+    this.#itemsTarget = Number.POSITIVE_INFINITY;
+    this.#bytesTarget = Math.min(Math.max(this.#bytesTarget * 2, BATCH_BYTES_MIN), BATCH_BYTES_MAX);
+    this.#writer.capacity = this.#bytesTarget + LAST_ROW_BYTES;
+    const lastKey = readItemText(bytes, this.#lastItemAt, this.#keyField);
+    return { bytes, items, crc32: crc32(bytes), lastKey };
+  }
+}
+
+const TAG_TYPE_BITS = 3;
+const WIRE_VARINT = 0;
+const WIRE_FIXED64 = 1;
+const WIRE_LENGTH_DELIMITED = 2;
+
+/**
+ * Reads a string field of the item at `itemAt`, empty if it was left out. Once a batch; to remember
+ * the key's place row by row would cost more in all.
+ */
+function readItemText(bytes: Buffer, itemAt: number, field: number): string {
+  let at = itemAt;
+  const readVarint = (): number => {
+    let value = 0;
+    for (let factor = 1; ; factor *= 128) {
+      const byte = bytes[at++];
+      if (byte === undefined) throw new WireError('an item that ends too early');
+      value += (byte & 127) * factor;
+      if (byte < 128) return value;
+    }
+  };
+  readVarint();
+  const end = readVarint() + at;
+  while (at < end) {
+    const tag = readVarint();
+    const type = tag & 7;
+    if (type === WIRE_LENGTH_DELIMITED) {
+      const length = readVarint();
+      if (tag >>> TAG_TYPE_BITS === field) return bytes.toString('utf8', at, at + length);
+      at += length;
+    } else if (type === WIRE_FIXED64) at += 8;
+    else if (type === WIRE_VARINT) readVarint();
+    else throw new WireError(`an item with wire type ${type}`);
+  }
+  return '';
+}
