@@ -20,7 +20,12 @@ import {
 import type { Violation } from './support/tidy/source.js';
 import { type FileRule, readCheckout, type SourceText } from './support/tidy/source.js';
 import { noneLeftOut, noSleeps, uniqueNames } from './support/tidy/tests.js';
-import { citedDocuments, noMachinePaths, noNotes } from './support/tidy/words.js';
+import {
+  citedDocuments,
+  decidedDependencies,
+  noMachinePaths,
+  noNotes,
+} from './support/tidy/words.js';
 
 const root = join(import.meta.dirname, '..');
 const checkout = readCheckout(root);
@@ -185,6 +190,18 @@ const cases: readonly Case[] = [
       { 'docs/a.md': `See ${'PLAN'} section 4.` },
     ],
     good: [{ 'docs/a.md': 'See README.md, section 4.', 'README.md': '# Guide' }],
+  },
+  {
+    name: 'a dependency has a page that says why',
+    rule: decidedDependencies,
+    bad: [{ 'package.json': '{ "dependencies": { "left-pad": "1.0.0" } }' }],
+    good: [
+      {
+        'package.json':
+          '{ "dependencies": { "pg": "8" }, "optionalDependencies": { "@a/b": "1" } }',
+        'docs/decisions/0001-x.md': 'Packages: `pg` 8, `@a/*` 1',
+      },
+    ],
   },
   {
     name: 'a test awaits no clock',

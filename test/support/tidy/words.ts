@@ -39,3 +39,23 @@ export function citedDocuments(files: readonly SourceText[]): Violation[] {
     }),
   );
 }
+
+/** Every direct dependency is named by a page that says why it is here. */
+export function decidedDependencies(files: readonly SourceText[]): Violation[] {
+  const manifest = files.find(({ path }) => path === 'package.json');
+  if (manifest === undefined) return [];
+  const pages = files.filter(({ path }) => path.startsWith('docs/decisions/'));
+  const decided = new Set(
+    pages.flatMap(({ text }) =>
+      [...text.matchAll(/`(@?[a-z][\w./*-]+)`/g)].map(([, name]) => name),
+    ),
+  );
+  const { dependencies, devDependencies, optionalDependencies } = JSON.parse(manifest.text);
+  return Object.keys({ ...dependencies, ...devDependencies, ...optionalDependencies })
+    .filter((name) => !decided.has(name) && !decided.has(name.replace(/\/.*/, '/*')))
+    .map((name) => ({
+      path: manifest.path,
+      line: 1,
+      message: `${name} has no reason: say in docs/decisions what it is for and what was rejected`,
+    }));
+}
