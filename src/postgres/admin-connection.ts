@@ -3,38 +3,32 @@
  * router, because it needs a session (locks that outlive a transaction), which no pooler keeps.
  */
 
+import { readFile } from 'node:fs/promises';
 import { Client } from 'pg';
+import type { PostgresSettings } from '../config.js';
 import { StowageError } from '../errors.js';
+import { type DatabaseTarget, parseDatabaseUrl } from '../lib/database-url.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/**
- * Splits a URL of several hosts, as libpq takes it, into one URL a host.
- * @throws StowageError INVALID_REQUEST where it is no PostgreSQL URL; the URL is not repeated, for
- *   it may have a password.
- */
-export function hostUrls(databaseUrl: string): readonly string[] {
-  const match = /^(postgres(?:ql)?:\/\/)([^/?#]*@)?([^/?#@]*)([/?#].*)?$/.exec(databaseUrl);
-  if (!match) {
-    throw new StowageError('INVALID_REQUEST', {
-      message:
-        'The database URL does not have the form postgres://user:password@host:port/database.',
-    });
-  }
-  const [, scheme = '', credentials = '', hosts = '', rest = ''] = match;
-  return hosts.split(',').map((host) => `${scheme}${credentials}${host}${rest}`);
-}
+/** How the owner is reached. */
+type Connection = Pick<PostgresSettings, 'nodes' | 'database' | 'user' | 'password' | 'tls'>;
+
+/** A database as its owner reaches it: a URL in the form of `DATABASE_URL`, or settings. */
+export type AdminDatabase = string | Connection;
 
 /**
- * Runs `body` with a connection to the primary among the URL's hosts, which are asked in order, each
- * for at most 10 s. The connection ends with the body.
- * @throws StowageError INVALID_REQUEST, NO_PRIMARY; and whatever `body` throws.
+ * Runs `body` with a connection to the primary among the database's nodes, which are asked in order,
+ * each for at most 10 s. The connection ends with the body.
+ * @throws StowageError INVALID_REQUEST where the URL is none, NO_PRIMARY; and what `body` throws.
  */
 export async function withAdminConnection<T>(
-  databaseUrl: string,
+  database: AdminDatabase,
   body: (client: Client) => Promise<T>,
 ): Promise<T> {
-  const client = await connectToPrimary(hostUrls(databaseUrl));
+  const client = await connectToPrimary(
+    typeof database === 'string' ? await readUrl(database) : database,
+  );
   try {
     return await body(client);
   } finally {
@@ -42,35 +36,63 @@ export async function withAdminConnection<T>(
   }
 }
 
-async function connectToPrimary(urls: readonly string[]): Promise<Client> {
+async function readUrl(url: string): Promise<Connection> {
+  try {
+    const { nodes, database, user, password, ...transport } = parseDatabaseUrl(url);
+    const tls = await readTls(transport);
+    return { nodes, database: database ?? 'stowage', user: user ?? 'postgres', password, tls };
+  } catch (error) {
+    throw new StowageError('INVALID_REQUEST', {
+      message: `The database URL ${messageOf(error)}.`,
+      cause: error,
+    });
+  }
+}
+
+/** As the service reads it: `require` without a root certificate checks nobody, as in libpq. */
+async function readTls({
+  sslMode = 'disable',
+  sslRootCert,
+}: Pick<DatabaseTarget, 'sslMode' | 'sslRootCert'>): Promise<Connection['tls']> {
+  if (sslMode === 'disable') return false;
+  const ca = sslRootCert === undefined ? undefined : await readFile(sslRootCert, 'utf8');
+  return { ca, rejectUnauthorized: sslMode !== 'require' || ca !== undefined };
+}
+
+async function connectToPrimary(connection: Connection): Promise<Client> {
   const failures: unknown[] = [];
-  for (const url of urls) {
+  for (const node of connection.nodes) {
+    const client = clientOf(connection, node);
     try {
-      const client = await connect(url);
+      await client.connect();
       if (await isPrimary(client)) return client;
-      await client.end();
-      failures.push(new Error(`${client.host}:${client.port} is a standby`));
+      failures.push(new Error(`${node.host}:${node.port} is a standby`));
     } catch (error) {
       failures.push(error);
     }
+    await client.end();
   }
-  const reasons = failures.map((failure) => sentenceOf(failure)).join('; ');
   throw new StowageError('NO_PRIMARY', {
-    message: `No primary answered: ${reasons}.`,
+    message: `No primary answered: ${failures.map(messageOf).join('; ')}.`,
     cause: new AggregateError(failures, 'no primary answered'),
   });
 }
 
-async function connect(url: string): Promise<Client> {
+function clientOf(connection: Connection, node: Connection['nodes'][number]): Client {
+  const { database, user, password, tls } = connection;
   const client = new Client({
-    connectionString: url,
+    host: node.host,
+    port: node.port,
+    database,
+    user,
+    ...(password === undefined ? {} : { password }),
+    ssl: tls && { rejectUnauthorized: tls.rejectUnauthorized, ...(tls.ca && { ca: tls.ca }) },
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     application_name: 'stowage migrate',
     keepAlive: true,
   });
   // A lost connection also fails the statement that runs on it, and that is where it is told.
   client.on('error', () => undefined);
-  await client.connect();
   return client;
 }
 
@@ -79,10 +101,10 @@ async function isPrimary(client: Client): Promise<boolean> {
   return answer.rows[0]?.standby === false;
 }
 
-/** Node reports a refused connection of a host with several addresses without any message. */
-function sentenceOf(failure: unknown): string {
+/** Node reports a refused connection to a host of several addresses without a message of its own. */
+function messageOf(failure: unknown): string {
   if (failure instanceof AggregateError && failure.message === '') {
-    return failure.errors.map((error) => sentenceOf(error)).join(', ');
+    return failure.errors.map(messageOf).join(', ');
   }
   return failure instanceof Error ? failure.message : String(failure);
 }

@@ -6,7 +6,7 @@
 import { runner } from 'node-pg-migrate';
 import type { Client } from 'pg';
 import { StowageError } from '../errors.js';
-import { withAdminConnection } from './admin-connection.js';
+import { type AdminDatabase, withAdminConnection } from './admin-connection.js';
 import { isBreaking, migrationsFolder, readMigrationNames } from './migration-files.js';
 import { compareSchema, refuseUnknown } from './schema-version.js';
 
@@ -21,8 +21,8 @@ const TABLE_WAIT_MS = 10_000;
 
 /** Which database is migrated, and how. */
 export interface MigrateOptions {
-  /** The primary's URL, or that of several hosts; of a role that may make tables and roles. */
-  readonly databaseUrl: string;
+  /** As a role that may make tables and roles. */
+  readonly database: AdminDatabase;
   /** True: says which SQL would run, in `log`, and changes nothing. Default false. */
   readonly dryRun?: boolean;
   /** Told what happens, line by line; default: nobody. */
@@ -79,10 +79,10 @@ export async function migrateDown(
  * @throws StowageError NO_PRIMARY.
  */
 export async function migrationStatus(
-  options: Pick<MigrateOptions, 'databaseUrl' | 'folder'>,
+  options: Pick<MigrateOptions, 'database' | 'folder'>,
 ): Promise<readonly MigrationStatus[]> {
   const program = await readMigrationNames(options.folder);
-  const applied = await withAdminConnection(options.databaseUrl, readApplied);
+  const applied = await withAdminConnection(options.database, readApplied);
   const status = (name: string): MigrationStatus => {
     const appliedAt = applied.get(name);
     const breaking = isBreaking(name);
@@ -98,9 +98,9 @@ async function migrate(
   direction: 'up' | 'down',
   countOf: (program: readonly string[], applied: readonly string[]) => number,
 ): Promise<readonly string[]> {
-  const { databaseUrl, dryRun = false, log = () => undefined, folder = migrationsFolder } = options;
+  const { database, dryRun = false, log = () => undefined, folder = migrationsFolder } = options;
   const program = await readMigrationNames(folder);
-  return withAdminConnection(databaseUrl, async (client) => {
+  return withAdminConnection(database, async (client) => {
     await takeTurn(client, log);
     const applied = [...(await readApplied(client)).keys()];
     const state = compareSchema(program, applied);

@@ -6,7 +6,7 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 import type { Client } from 'pg';
 import { StowageError } from '../errors.js';
-import { withAdminConnection } from './admin-connection.js';
+import { type AdminDatabase, withAdminConnection } from './admin-connection.js';
 
 const ITERATIONS = 4096;
 const ATTEMPTS_MAX = 5;
@@ -30,14 +30,17 @@ export interface ServiceLogin {
  * @throws StowageError INVALID_REQUEST where the password is not printable ASCII; NO_PRIMARY. Errors
  *   of PostgreSQL come as they are.
  */
-export async function createServiceLogin(adminUrl: string, login: ServiceLogin): Promise<void> {
+export async function createServiceLogin(
+  database: AdminDatabase,
+  login: ServiceLogin,
+): Promise<void> {
   if (!/^[\x20-\x7e]+$/.test(login.password)) {
     throw new StowageError('INVALID_REQUEST', {
       message: 'The service password must be printable ASCII and not empty.',
     });
   }
   const verifier = scramVerifier(login.password);
-  await withAdminConnection(adminUrl, async (client) => {
+  await withAdminConnection(database, async (client) => {
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await makeRole(client, login.user, verifier);

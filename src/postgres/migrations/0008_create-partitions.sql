@@ -37,6 +37,12 @@ declare
   made integer := 0;
   missing record;
 begin
+  if pg_is_in_recovery() then
+    -- Where nothing is missing, a standby would otherwise seem to have done it.
+    raise exception using
+      errcode = 'read_only_sql_transaction',
+      message = 'partitions are made on the primary';
+  end if;
   -- The view of what is missing must be taken under the lock: READ COMMITTED sees what the last
   -- holder committed.
   perform pg_advisory_xact_lock(hashtextextended('stowage_ensure_partitions', 0));

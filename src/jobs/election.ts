@@ -1,0 +1,53 @@
+/** How jobs reach the database, and how one of many servers does the work of all. */
+
+import { v7 as uuid } from 'uuid';
+import type { Call } from '../postgres/call.js';
+import type { Router, Transaction } from '../postgres/router-api.js';
+import { statement } from '../postgres/statement.js';
+
+/** How long one transaction of a job may take, in ms. */
+const TRANSACTION_TIMEOUT_MS = 30_000;
+
+/**
+ * Held to the end of the transaction: a lock of the session would need a connection of its own, and
+ * would be lost unnoticed with it.
+ */
+const takeElection = statement<{ elected: boolean }>({
+  name: 'take-election',
+  intent: 'readPrimary',
+  text: `select pg_try_advisory_xact_lock(hashtextextended('stowage_job_' || $1, 0)) as elected`,
+});
+
+/** The call that a transaction of a job is made for. */
+export function jobCall(job: string, signal: AbortSignal): Call {
+  return {
+    requestId: uuid(),
+    method: `jobs/${job}`,
+    project: 'default',
+    principal: 'system',
+    origin: { address: undefined, userAgent: undefined },
+    deadlineMs: performance.now() + TRANSACTION_TIMEOUT_MS,
+    signal,
+    freshness: { kind: 'strong' },
+    tokens: [],
+    onServed: () => undefined,
+  };
+}
+
+/**
+ * Runs the body in a transaction on the primary, unless another server runs the same job's at this
+ * moment: then gives undefined.
+ * @throws what the router and the body throw.
+ */
+export async function whenElected<T>(
+  router: Router,
+  job: string,
+  signal: AbortSignal,
+  body: (transaction: Transaction) => Promise<T>,
+): Promise<T | undefined> {
+  const { value } = await router.transaction(jobCall(job, signal), async (transaction) => {
+    const [election] = await transaction.run(takeElection, [job]);
+    return election?.elected === true ? body(transaction) : undefined;
+  });
+  return value;
+}

@@ -1,0 +1,24 @@
+/** All jobs of a server, started and stopped as one. */
+
+import type { Router } from '../postgres/router-api.js';
+import { cleanRequestLogJob } from './clean-request-log.js';
+import { ensurePartitionsJob } from './ensure-partitions.js';
+import { createRunningJob, type Job, type JobOptions, type RunningJob } from './job.js';
+
+/** Every job there is. */
+export function allJobs(router: Router): readonly Job[] {
+  return [ensurePartitionsJob(router), cleanRequestLogJob(router)];
+}
+
+/** All jobs as one: started together, stopped together, each in its own time. */
+export function createJobs(router: Router, options: JobOptions = {}): RunningJob {
+  const jobs = allJobs(router).map((job) => createRunningJob(job, options));
+  return {
+    start() {
+      for (const job of jobs) job.start();
+    },
+    async stop() {
+      await Promise.all(jobs.map((job) => job.stop()));
+    },
+  };
+}
