@@ -3,7 +3,7 @@ import { defineConfig } from 'eslint/config';
 import { parser, plugin } from 'typescript-eslint';
 
 export default defineConfig([
-  { ignores: ['dist/', 'gen/', 'coverage/', '.stowage/', '*.config.js'] },
+  { ignores: ['dist/', 'gen/', 'coverage/', '.stowage/', '.cache/', '*.config.js'] },
   {
     files: ['**/*.ts'],
     languageOptions: {
