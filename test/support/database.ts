@@ -35,7 +35,7 @@ export async function createTestDatabase(
   const { migrate = true } = options;
   const name = `test_${randomBytes(6).toString('hex')}`;
   const url = atDatabase(clusterUrl, name);
-  const maker = await connect(clusterUrl);
+  const maker = await openConnection(clusterUrl);
   await maker.query(`create database ${name}`);
   const login = { user: `${name}_service`, password: randomBytes(12).toString('hex') };
   if (migrate) {
@@ -54,7 +54,7 @@ export async function createTestDatabase(
     url,
     serviceUrl: migrate ? asLogin(url, login) : undefined,
     async connect(other = url) {
-      const connection = await connect(other);
+      const connection = await openConnection(other);
       connections.push(connection);
       return connection;
     },
@@ -78,7 +78,8 @@ export function asLogin(url: string, login: { user: string; password: string }):
   return other.href;
 }
 
-async function connect(url: string): Promise<TestConnection> {
+/** Connects by any URL; who calls it ends the connection. */
+export async function openConnection(url: string): Promise<TestConnection> {
   const client = new Client({ connectionString: url });
   // Databases are dropped with force: what is connected is told so, and nobody minds.
   client.on('error', () => undefined);
