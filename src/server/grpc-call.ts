@@ -1,0 +1,78 @@
+/** A grpc-js call as the pipeline sees it, and errors as grpc-js sends them. */
+
+import {
+  Metadata,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type StatusObject,
+} from '@grpc/grpc-js';
+import type { StowageError } from '../errors.js';
+import type { Call } from '../postgres/call.js';
+import type { MethodDefinition } from '../services/handler.js';
+import type { InboundCall } from './server-call.js';
+import { encodeStatus, statusMessage } from './status.js';
+
+/** Any call of grpc-js whose messages are bytes. */
+export type GrpcCall =
+  | ServerUnaryCall<Buffer, Buffer>
+  | ServerWritableStream<Buffer, Buffer>
+  | ServerDuplexStream<Buffer, Buffer>;
+
+const userAgentCharactersMax = 512;
+
+/** A call on its way in, and the metadata that goes out before its first message. */
+export interface GrpcInbound extends InboundCall {
+  readonly responseMetadata: Metadata;
+}
+
+/** Wraps a call of grpc-js. */
+export function grpcInbound(
+  call: GrpcCall,
+  method: string,
+  kind: MethodDefinition['kind'],
+): GrpcInbound {
+  const responseMetadata = new Metadata();
+  return {
+    door: 'grpc',
+    method,
+    kind,
+    origin: originOf(call),
+    responseMetadata,
+    headers: (name) => call.metadata.get(name).map(String),
+    timeoutMs: timeoutOf(call),
+    setHeader: (name, value) => {
+      responseMetadata.set(name, value);
+    },
+  };
+}
+
+/** Undefined where the caller set no deadline; never below zero. */
+function timeoutOf(call: GrpcCall): number | undefined {
+  const deadline = Number(call.getDeadline());
+  return Number.isFinite(deadline) ? Math.max(0, deadline - Date.now()) : undefined;
+}
+
+function originOf(call: GrpcCall): Call['origin'] {
+  const peer = call.getPeer();
+  const userAgent = call.metadata.get('user-agent')[0];
+  return {
+    address: /^(.+?)(?::\d+)?$/.exec(peer.replace(/^::ffff:/, ''))?.[1],
+    userAgent:
+      userAgent === undefined ? undefined : String(userAgent).slice(0, userAgentCharactersMax),
+  };
+}
+
+/** The status of an error with its details in the trailers, as grpc-js takes it. */
+export function grpcStatus(error: StowageError, requestId: string): StatusObject {
+  const metadata = new Metadata();
+  metadata.set('grpc-status-details-bin', Buffer.from(encodeStatus(error, requestId)));
+  metadata.set('x-request-id', requestId);
+  const code: number = error.code;
+  return { code, details: statusMessage(error), metadata };
+}
+
+/** Bytes as the Buffer that grpc-js insists on, without copying them. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

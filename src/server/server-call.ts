@@ -1,0 +1,95 @@
+/**
+ * One call on its way through the pipeline: the context that handlers see, and its two ends, the
+ * answer and the abort, of which the first to come counts.
+ */
+
+import { StowageError } from '../errors.js';
+import type { Call } from '../postgres/call.js';
+import type { CallContext, MethodDefinition } from '../services/handler.js';
+
+/** Transports keep deadlines in whole milliseconds and may find one passed a little early. */
+const clockSlackMs = 5;
+
+/** Which door a call came through. */
+export type Door = 'grpc' | 'connect';
+
+/** A call as a door hands it in. */
+export interface InboundCall {
+  readonly door: Door;
+  /** The RPC as `stowage.v1.StorageService/GetObject`, whether or not there is one. */
+  readonly method: string;
+  readonly kind: MethodDefinition['kind'];
+  readonly origin: Call['origin'];
+  /** Every value of a request header, by its lower-case name. */
+  headers(name: string): readonly string[];
+  /** What is left of the caller's own deadline, in ms; undefined where it set none. */
+  readonly timeoutMs: number | undefined;
+  /** Sets a header of the response; without effect once they have been sent. */
+  setHeader(name: string, value: string): void;
+}
+
+/** A call in the pipeline. The steps fill in what they find out; handlers read it. */
+export class ServerCall implements CallContext {
+  readonly inbound: InboundCall;
+  readonly startedMs = performance.now();
+  readonly responseHeaders: CallContext['responseHeaders'];
+  requestId = '';
+  principal = 'anonymous';
+  tokens: readonly string[] = [];
+  deadlineMs = Number.POSITIVE_INFINITY;
+  /** How many steps were entered and are to be left. */
+  stepsEntered = 0;
+  isFinished = false;
+  readonly #controller = new AbortController();
+  #reject: ((reason: StowageError) => void) | undefined;
+
+  constructor(inbound: InboundCall) {
+    this.inbound = inbound;
+    this.responseHeaders = {
+      set: (name, value) => {
+        inbound.setHeader(name, value);
+      },
+    };
+  }
+
+  get method(): string {
+    return this.inbound.method;
+  }
+
+  get origin(): Call['origin'] {
+    return this.inbound.origin;
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Ends the call from outside. Without effect once it has ended. */
+  abort(reason: StowageError): void {
+    if (this.isFinished || this.signal.aborted) {
+      return;
+    }
+    this.#controller.abort(reason);
+    this.#reject?.(reason);
+  }
+
+  /** The caller is gone, or its transport has run out of time and says so the same way. */
+  cancel(): void {
+    const isLate = performance.now() + clockSlackMs >= this.deadlineMs;
+    this.abort(new StowageError(isLate ? 'DEADLINE_EXCEEDED' : 'CANCELLED'));
+  }
+
+  /**
+   * What the work comes to, or the reason of an abort before that: a handler that overlooks its
+   * signal cannot hold the caller. One piece of work at a time.
+   */
+  orAborted<T>(work: PromiseLike<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#reject = reject;
+      if (this.signal.aborted) {
+        reject(this.signal.reason);
+      }
+      work.then(resolve, reject);
+    });
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * What every call goes through before its handler, in order, and after it, in reverse. Each step
+ * costs a function call and no promise, for unary calls are counted in microseconds.
+ */
+
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { DescMessage, Message } from '@bufbuild/protobuf';
+import { validate as isUuid, v7 as uuidv7 } from 'uuid';
+import type { ServerSettings } from '../config.js';
+import { StowageError } from '../errors.js';
+import { callEndedHasListeners, publishCallEnded } from '../telemetry/events.js';
+import type { ServerCall } from './server-call.js';
+import { validateRequest } from './validation.js';
+
+/** A step. A refusal is a thrown StowageError; the steps behind it are not entered. */
+export interface Step {
+  readonly name: string;
+  /** Before the handler. */
+  enter?(call: ServerCall): void;
+  /** For each message that arrives. */
+  request?(call: ServerCall, descriptor: DescMessage, message: Message): void;
+  /** Once, at the end of a call that entered; `error` is what it failed with. */
+  leave?(call: ServerCall, error: StowageError | undefined): void;
+}
+
+/** What the steps need of the settings. */
+export type StepSettings = Pick<
+  ServerSettings,
+  'authToken' | 'unaryTimeoutMs' | 'unaryTimeoutMaxMs' | 'unaryInFlightMax' | 'streamsInFlightMax'
+>;
+
+/**
+ * The pipeline's steps, the outermost first. Telemetry stands outside whatever refuses, so that
+ * refusals are counted; only the id comes before it, which it tells. The handler comes after them.
+ */
+export function createSteps(settings: StepSettings): readonly Step[] {
+  return [
+    requestId,
+    telemetry,
+    authentication(settings.authToken),
+    deadline(settings.unaryTimeoutMs, settings.unaryTimeoutMaxMs),
+    admission(settings.unaryInFlightMax, settings.streamsInFlightMax),
+    validation,
+  ];
+}
+
+/** The caller's id where it is a UUID, so that one id can follow a call through several services. */
+const requestId: Step = {
+  name: 'request id',
+  enter(call) {
+    const given = call.inbound.headers('x-request-id')[0];
+    call.requestId = given !== undefined && isUuid(given) ? given.toLowerCase() : uuidv7();
+    call.tokens = call.inbound
+      .headers('stowage-token')
+      .flatMap((value) => value.split(','))
+      .map((value) => value.trim());
+    call.inbound.setHeader('x-request-id', call.requestId);
+  },
+};
+
+const telemetry: Step = {
+  name: 'telemetry',
+  leave(call, error) {
+    if (!callEndedHasListeners()) {
+      return;
+    }
+    publishCallEnded({
+      requestId: call.requestId,
+      method: call.method,
+      door: call.inbound.door,
+      principal: call.principal,
+      code: error?.code ?? 0,
+      reason: error?.reason,
+      message: error?.message,
+      cause: error?.cause,
+      durationMs: performance.now() - call.startedMs,
+    });
+  },
+};
+
+function authentication(token: string | undefined): Step {
+  const name = 'authentication';
+  if (token === undefined) {
+    return { name };
+  }
+  // Digests have one length, as the comparison in constant time demands.
+  const expected = digest(`Bearer ${token}`);
+  return {
+    name,
+    enter(call) {
+      // A load balancer that asks for health has no token.
+      if (call.method.startsWith('grpc.health.v1.Health/')) {
+        return;
+      }
+      const given = call.inbound.headers('authorization')[0] ?? '';
+      if (!timingSafeEqual(digest(given.replace(/^bearer /i, 'Bearer ')), expected)) {
+        throw new StowageError('UNAUTHENTICATED');
+      }
+      call.principal = 'token';
+    },
+  };
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+/** Streams have no deadline but the caller's own. */
+function deadline(standardMs: number, maxMs: number): Step {
+  const timers = new WeakMap<ServerCall, NodeJS.Timeout>();
+  return {
+    name: 'deadline',
+    enter(call) {
+      const { kind, timeoutMs } = call.inbound;
+      const allowedMs = kind === 'unary' ? Math.min(timeoutMs ?? standardMs, maxMs) : timeoutMs;
+      if (allowedMs === undefined) {
+        return;
+      }
+      if (allowedMs <= 0) {
+        throw new StowageError('DEADLINE_EXCEEDED');
+      }
+      call.deadlineMs = call.startedMs + allowedMs;
+      // A longer one overflows the timer, which would fire at once; in 24 days all has ended anyway.
+      if (allowedMs < 2 ** 31) {
+        const timer = setTimeout(() => {
+          call.abort(new StowageError('DEADLINE_EXCEEDED'));
+        }, allowedMs);
+        timers.set(call, timer);
+      }
+    },
+    leave(call) {
+      clearTimeout(timers.get(call));
+    },
+  };
+}
+
+/** Streams are counted apart, so that exports cannot starve unary calls, nor these exports. */
+function admission(unaryMax: number, streamsMax: number): Step {
+  let unary = 0;
+  let streams = 0;
+  return {
+    name: 'admission',
+    enter(call) {
+      const isUnary = call.inbound.kind === 'unary';
+      if (isUnary ? unary >= unaryMax : streams >= streamsMax) {
+        throw new StowageError('OVERLOADED', { retryDelayMs: 1000 });
+      }
+      if (isUnary) {
+        unary += 1;
+      } else {
+        streams += 1;
+      }
+    },
+    leave(call) {
+      if (call.inbound.kind === 'unary') {
+        unary -= 1;
+      } else {
+        streams -= 1;
+      }
+    },
+  };
+}
+
+const validation: Step = {
+  name: 'validation',
+  request(_call, descriptor, message) {
+    validateRequest(descriptor, message);
+  },
+};

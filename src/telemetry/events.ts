@@ -1,0 +1,43 @@
+/** What the doors tell of themselves on diagnostics channels; whoever wants to know listens. */
+
+import { channel } from 'node:diagnostics_channel';
+import type { Reason } from '../errors.js';
+
+/** One call that ended, refused ones included. */
+export interface CallEnded {
+  readonly requestId: string;
+  /** The RPC as `stowage.v1.StorageService/GetObject`; what was asked for where there is none. */
+  readonly method: string;
+  readonly door: 'grpc' | 'connect';
+  readonly principal: string;
+  /** The gRPC status code; 0 is OK. */
+  readonly code: number;
+  /** Undefined where the call succeeded. */
+  readonly reason: Reason | undefined;
+  /** What the caller was told; undefined where the call succeeded. */
+  readonly message: string | undefined;
+  /** What lay behind an error; for the log alone. */
+  readonly cause: unknown;
+  readonly durationMs: number;
+}
+
+const ended = channel('stowage:call-ended');
+
+/** Whether anybody listens, so that the event need not be made for nobody. */
+export function callEndedHasListeners(): boolean {
+  return ended.hasSubscribers;
+}
+
+/** Publishes the end of a call. */
+export function publishCallEnded(event: CallEnded): void {
+  ended.publish(event);
+}
+
+/** Listens to the ends of calls. Returns the way to stop. */
+export function onCallEnded(listener: (event: CallEnded) => void): () => void {
+  const subscriber = (message: unknown) => listener(message as CallEnded);
+  ended.subscribe(subscriber);
+  return () => {
+    ended.unsubscribe(subscriber);
+  };
+}
