@@ -15,12 +15,18 @@ import type { EmbeddedNode } from './node.js';
 const EMPTY_FOLDERS =
   /^(?:pg_wal|pg_replslot|pg_stat_tmp|pg_subtrans|pg_notify|pg_serial|pg_snapshots|pg_dynshmem)\//;
 
-const LEFT_OUT =
-  /^(?:postmaster\.(?:pid|opts)|standby\.signal|backup_label.*|backup_manifest.*|.*pgsql_tmp.*|.*pg_internal\.init.*)$/;
+const LEFT_OUT = new Set(['postmaster.pid', 'postmaster.opts', 'standby.signal']);
+
+/** Traces of other backups, and what a server makes anew at its start. */
+const LEFT_OUT_ANYWHERE = /(?:^backup_|pgsql_tmp|pg_internal\.init)/;
 
 /** Says whether an online backup leaves out this path below the data folder. */
 export function isLeftOutOfBackup(relativePath: string): boolean {
-  return EMPTY_FOLDERS.test(relativePath) || LEFT_OUT.test(relativePath);
+  return (
+    EMPTY_FOLDERS.test(relativePath) ||
+    LEFT_OUT.has(relativePath) ||
+    LEFT_OUT_ANYWHERE.test(relativePath)
+  );
 }
 
 /** Replaces the data of `target`, which must not run, with a copy of the running `primary`. */

@@ -10,7 +10,7 @@ import { rebuildFrom } from './backup.js';
 import type { ClusterContext } from './context.js';
 import { EmbeddedError } from './embedded-error.js';
 import { exists, removeTree } from './files.js';
-import { copyAsStandby, initialise } from './initialise.js';
+import { copyAsStandby, initialise, partialFolder } from './initialise.js';
 import { EmbeddedNode } from './node.js';
 import { chooseFreePort, isPortFree } from './ports.js';
 import {
@@ -97,6 +97,9 @@ async function refuseOtherVersion(context: ClusterContext, primary: string): Pro
 }
 
 async function removeSurplus(context: ClusterContext, wanted: readonly string[]): Promise<void> {
+  for (const name of NODE_NAMES) {
+    await removeTree(partialFolder(join(context.folder, name)));
+  }
   for (const name of await listNodeFolders(context.folder)) {
     if (!wanted.includes(name)) {
       context.onProgress(`removing the standby ${name}`);
@@ -146,7 +149,14 @@ async function startStandbys(
         await rebuild(context, primary, node);
       }
       await node.configure({ port: primary.port });
-      await chooser.start(node);
+      try {
+        await chooser.start(node);
+      } catch (error) {
+        if (!(error instanceof EmbeddedError) || error.reason !== 'START_FAILED') {
+          throw error;
+        }
+        await rebuildAndStart(context, primary, node);
+      }
     }),
   );
   await rebuildThoseThatDoNotFollow(context, primary, standbys);
@@ -170,12 +180,19 @@ async function rebuildThoseThatDoNotFollow(
     what: 'the standbys stream',
   });
   for (const node of await missing()) {
-    const { port } = node;
     await node.kill();
-    await rebuild(context, primary, node);
-    await node.configure({ port: primary.port });
-    await node.start(port);
+    await rebuildAndStart(context, primary, node);
   }
+}
+
+async function rebuildAndStart(
+  context: ClusterContext,
+  primary: EmbeddedNode,
+  node: EmbeddedNode,
+): Promise<void> {
+  await rebuild(context, primary, node);
+  await node.configure({ port: primary.port });
+  await node.start(node.port);
 }
 
 async function rebuild(
@@ -188,7 +205,7 @@ async function rebuild(
   await rebuildFrom(context, primary, node);
 }
 
-/** Gives each node its port: the one asked for, else the last one if it is free, else a free one. */
+/** Gives each node its port: the one asked for, else the last one if free, else a free one. */
 class PortChooser {
   readonly #asked: ReadonlyMap<string, number>;
   readonly #last: Readonly<Record<string, number>>;

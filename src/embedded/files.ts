@@ -23,7 +23,7 @@ import { join } from 'node:path';
 import type { Account } from './account.js';
 import { EmbeddedError, isSystemError } from './embedded-error.js';
 
-/** Writes `text` to `file`, replacing it whole; mode 0600, owned by `account` where one is given. */
+/** Writes `text` to `file`, replacing it whole; mode 0600, owned by `account` if given. */
 export async function replaceFile(
   file: string,
   text: string,

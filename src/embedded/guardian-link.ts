@@ -51,7 +51,7 @@ export function startGuardian(dataFolder: string, pgCtl: string): Guardian {
   };
 }
 
-/** Built code runs as it is; from TypeScript sources (tests, development) tsx loads the guardian. */
+/** Built code runs as it is; from TypeScript sources (tests) tsx loads the guardian. */
 function guardianProgram(): string[] {
   if (!import.meta.url.endsWith('.ts')) {
     return [fileURLToPath(new URL('./guardian.js', import.meta.url))];

@@ -20,7 +20,7 @@ import { findPostmaster, stopPostmaster } from './postmaster.js';
 import { listNodeFolders } from './state.js';
 
 /** Most standbys a cluster may have: each takes a sender of the primary's ten. */
-export const STANDBYS_MAX = 8;
+const STANDBYS_MAX = 8;
 
 /** How to start a cluster. */
 export interface ClusterOptions {

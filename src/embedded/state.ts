@@ -39,7 +39,7 @@ export async function readState(folder: string): Promise<ClusterState | undefine
     }
     throw error;
   }
-  const state = JSON.parse(text) as ClusterState;
+  const state = parseState(folder, text);
   if (!(await exists(join(folder, state.primary, 'PG_VERSION')))) {
     throw new EmbeddedError(
       'DATA_BROKEN',
@@ -50,19 +50,36 @@ export async function readState(folder: string): Promise<ClusterState | undefine
   return state;
 }
 
+function parseState(folder: string, text: string): ClusterState {
+  try {
+    const { primary, ports } = JSON.parse(text) as Partial<ClusterState>;
+    if (typeof primary === 'string' && /^[a-z]$/.test(primary)) {
+      return { primary, ports: ports ?? {} };
+    }
+  } catch {
+    // Said below, with the path that JSON.parse does not know.
+  }
+  throw new EmbeddedError(
+    'DATA_BROKEN',
+    `${join(folder, STATE_NAME)} is damaged: write {"primary": "a"} with the name of the node ` +
+      'that was the primary',
+  );
+}
+
 async function guessState(folder: string): Promise<ClusterState | undefined> {
   const primaries: string[] = [];
-  for (const name of await listNodeFolders(folder)) {
+  const names = await listNodeFolders(folder);
+  for (const name of names) {
     if (!(await exists(join(folder, name, 'standby.signal')))) {
       primaries.push(name);
     }
   }
   const [primary, second] = primaries;
-  if (second !== undefined) {
+  if (second !== undefined || (primary === undefined && names.length > 0)) {
     throw new EmbeddedError(
       'DATA_BROKEN',
-      `${join(folder, STATE_NAME)} is missing and the nodes ${primaries.join(', ')} all were ` +
-        'primaries: write the file, or remove the folders of the wrong ones',
+      `${join(folder, STATE_NAME)} is missing and ${primaries.length} of the nodes ` +
+        `${names.join(', ')} are primaries: write {"primary": "a"} with the right name into it`,
     );
   }
   return primary === undefined ? undefined : { primary, ports: {} };

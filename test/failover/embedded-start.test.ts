@@ -1,12 +1,12 @@
 /** Starts of the embedded cluster, from nothing and from every state an earlier run may leave. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import pg from 'pg';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   type ClusterOptions,
   type EmbeddedCluster,
@@ -15,20 +15,21 @@ import {
 } from '../../src/embedded/index.js';
 import { nativeFolderForTests } from '../support/postgres-version.js';
 
-let dataDirectory: string;
+async function makeDataDirectory(): Promise<string> {
+  return mkdtemp(join(tmpdir(), 'stowage-test-'));
+}
 
-beforeEach(async () => {
-  dataDirectory = await mkdtemp(join(tmpdir(), 'stowage-test-'));
-});
-
-afterEach(async () => {
+async function removeDataDirectory(dataDirectory: string): Promise<void> {
   await removeCluster(dataDirectory);
   await rm(dataDirectory, { recursive: true, force: true });
-});
+}
 
-async function start(options: Partial<ClusterOptions> = {}): Promise<EmbeddedCluster> {
+async function start(
+  dataDirectory: string,
+  options: Partial<ClusterOptions> = {},
+): Promise<EmbeddedCluster> {
   const nativeFolder = await nativeFolderForTests();
-  return startCluster({ dataDirectory, nativeFolder, fsync: false, ...options });
+  return startCluster({ dataDirectory, nativeFolder, standbys: 0, fsync: false, ...options });
 }
 
 async function readSettings(cluster: EmbeddedCluster): Promise<Record<string, string>> {
@@ -38,9 +39,25 @@ async function readSettings(cluster: EmbeddedCluster): Promise<Record<string, st
   return Object.fromEntries(rows.map((row) => [row.name, row.setting]));
 }
 
-describe('startCluster', () => {
-  it('starts a primary and two standbys from nothing with the safe defaults', async () => {
-    await using cluster = await start({ standbys: 2, fsync: true });
+describe('a cluster started from nothing', () => {
+  let dataDirectory: string;
+  let cluster: EmbeddedCluster;
+
+  beforeAll(async () => {
+    dataDirectory = await makeDataDirectory();
+    // Programs and data behind a folder of mode 700, as in a private checkout that root starts.
+    const link = join(dataDirectory, 'package');
+    await symlink(dirname(await nativeFolderForTests()), link);
+    const nativeFolder = join(link, 'native');
+    cluster = await start(dataDirectory, { standbys: 2, fsync: true, nativeFolder });
+  });
+
+  afterAll(async () => {
+    await cluster.stop();
+    await removeDataDirectory(dataDirectory);
+  });
+
+  it('has a primary, two standbys and the safe defaults', async () => {
     expect(cluster.nodes.map((node) => [node.name, node.role])).toEqual([
       ['a', 'primary'],
       ['b', 'standby'],
@@ -66,7 +83,6 @@ describe('startCluster', () => {
   });
 
   it('knows letters beyond ASCII and compares by code point', async () => {
-    await using cluster = await start({ standbys: 0 });
     const client = new pg.Client({ connectionString: cluster.superuserUrl() });
     await client.connect();
     await client.query('create extension pg_trgm');
@@ -81,7 +97,6 @@ describe('startCluster', () => {
   });
 
   it('keeps the password in a file for its owner alone and refuses any other', async () => {
-    await using cluster = await start({ standbys: 0 });
     const { mode } = await stat(join(cluster.folder, 'pgpass'));
     expect(mode & 0o777).toBe(0o600);
     const url = new URL(cluster.superuserUrl());
@@ -91,29 +106,47 @@ describe('startCluster', () => {
     await expect(client.connect()).rejects.toThrow(/password authentication failed/);
   });
 
+  it('refuses a data directory that a living process uses, and names the process', async () => {
+    const locked = { reason: 'DATA_LOCKED', message: expect.stringContaining(`${process.pid} `) };
+    await expect(start(dataDirectory)).rejects.toMatchObject(locked);
+    await expect(removeCluster(dataDirectory)).rejects.toMatchObject(locked);
+  });
+});
+
+describe('startCluster', () => {
+  let dataDirectory: string;
+
+  beforeEach(async () => {
+    dataDirectory = await makeDataDirectory();
+  });
+
+  afterEach(async () => {
+    await removeDataDirectory(dataDirectory);
+  });
+
   it('keeps data, password and ports between starts', async () => {
-    const first = await start({ standbys: 1 });
+    const first = await start(dataDirectory, { standbys: 1 });
     const url = first.superuserUrl();
     await first.primary.query('create table kept (value int)');
     await first.stop();
-    await using second = await start({ standbys: 1 });
+    await using second = await start(dataDirectory, { standbys: 1 });
     expect(second.superuserUrl()).toBe(url);
     expect(await second.node('b').query('select from kept')).toEqual([]);
   });
 
   it('points standbys to the port that the primary has this time', async () => {
-    const first = await start({ standbys: 1 });
+    const first = await start(dataDirectory, { standbys: 1 });
     const { port } = first.primary;
     await first.stop();
     const squatter = createServer().listen(port, '127.0.0.1');
     await once(squatter, 'listening');
     try {
-      await using second = await start({ standbys: 1 });
+      await using second = await start(dataDirectory, { standbys: 1 });
       expect(second.primary.port).not.toBe(port);
       await second.primary.query('create table kept (value int)');
       await second.waitUntilCaughtUp();
       await second.stop();
-      await expect(start({ standbys: 1, ports: [port, 0] })).rejects.toMatchObject({
+      await expect(start(dataDirectory, { standbys: 1, ports: [port, 0] })).rejects.toMatchObject({
         reason: 'PORT_TAKEN',
         message: expect.stringContaining(String(port)),
       });
@@ -123,20 +156,20 @@ describe('startCluster', () => {
   });
 
   it('adds and removes standbys as their number asks', async () => {
-    const first = await start({ standbys: 1 });
+    const first = await start(dataDirectory, { standbys: 1 });
     await first.primary.query('create table kept (value int)');
     await first.stop();
-    const second = await start({ standbys: 2 });
+    const second = await start(dataDirectory, { standbys: 2 });
     expect(await second.node('c').query('select from kept')).toEqual([]);
     await second.stop();
-    await using third = await start({ standbys: 0 });
+    await using third = await start(dataDirectory);
     expect(third.nodes.map((node) => node.name)).toEqual(['a']);
     expect(await third.primary.query('select from pg_replication_slots')).toEqual([]);
     expect(await readdir(third.folder)).not.toContain('c');
   });
 
   it('remembers who was promoted and rebuilds who cannot follow', async () => {
-    const first = await start({ standbys: 2 });
+    const first = await start(dataDirectory, { standbys: 2 });
     await first.primary.query('create table kept (value int)');
     await first.waitUntilCaughtUp();
     // c gets a row that b, which is promoted, never had: c can follow no more.
@@ -149,7 +182,10 @@ describe('startCluster', () => {
     await first.stop();
 
     const steps: string[] = [];
-    await using second = await start({ standbys: 2, onProgress: (step) => steps.push(step) });
+    await using second = await start(dataDirectory, {
+      standbys: 2,
+      onProgress: (step) => steps.push(step),
+    });
     expect(second.primary.name).toBe('b');
     expect(steps).toContain('building the standby a from the primary b');
     expect(steps).toContain('building the standby c from the primary b');
@@ -158,33 +194,25 @@ describe('startCluster', () => {
     }
   });
 
-  it('refuses a data directory that a living process uses, and names the process', async () => {
-    await using cluster = await start({ standbys: 0 });
-    expect(cluster.primary.isRunning).toBe(true);
-    const locked = { reason: 'DATA_LOCKED', message: expect.stringContaining(`${process.pid} `) };
-    await expect(start({ standbys: 0 })).rejects.toMatchObject(locked);
-    await expect(removeCluster(dataDirectory)).rejects.toMatchObject(locked);
-  });
-
   it('refuses data of another major version and says which', async () => {
-    const first = await start({ standbys: 0 });
+    const first = await start(dataDirectory);
     await first.stop();
     await writeFile(join(first.folder, 'a', 'PG_VERSION'), '14\n');
-    await expect(start({ standbys: 0 })).rejects.toMatchObject({
+    await expect(start(dataDirectory)).rejects.toMatchObject({
       reason: 'DATA_VERSION_MISMATCH',
       message: expect.stringContaining('PostgreSQL 14'),
     });
   });
 
   it('starts although a stale postmaster.pid names a process of somebody else', async () => {
-    const first = await start({ standbys: 0 });
+    const first = await start(dataDirectory);
     const pidFile = join(first.folder, 'a', 'postmaster.pid');
     const text = await readFile(pidFile, 'utf8');
     await first.stop();
     const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
     try {
       await writeFile(pidFile, text.replace(/^\d+/, String(other.pid)));
-      await using second = await start({ standbys: 0 });
+      await using second = await start(dataDirectory);
       expect(second.primary.isRunning).toBe(true);
       expect(other.exitCode).toBe(null);
     } finally {
@@ -192,16 +220,24 @@ describe('startCluster', () => {
     }
   });
 
+  it('rebuilds a standby whose data is damaged', async () => {
+    const first = await start(dataDirectory, { standbys: 1 });
+    await first.stop();
+    await rm(join(first.folder, 'b', 'global', 'pg_control'));
+    await using second = await start(dataDirectory, { standbys: 1 });
+    expect(await second.node('b').query('select 1 as one')).toEqual([{ one: 1 }]);
+  });
+
   it('says what the server said when it does not start, and gives the folder free', async () => {
-    const first = await start({ standbys: 0 });
+    const first = await start(dataDirectory);
     await first.stop();
     await expect(
-      start({ standbys: 0, settings: { shared_buffers: 'many' } }),
+      start(dataDirectory, { settings: { shared_buffers: 'many' } }),
     ).rejects.toMatchObject({
       reason: 'START_FAILED',
       message: expect.stringContaining('shared_buffers'),
     });
-    await using second = await start({ standbys: 0 });
+    await using second = await start(dataDirectory);
     expect(second.primary.isRunning).toBe(true);
   });
 });

@@ -23,18 +23,18 @@ const nativeFolder = await nativeFolderForTests();
 const cluster = await startCluster({ dataDirectory, nativeFolder, standbys: 1, fsync: false });
 await cluster.primary.query('create table if not exists kept (value int)');
 await cluster.primary.query('insert into kept values (1)');
+// Before the report: whoever reads it may send the signal at once.
+const alive = setInterval(() => undefined, 60_000);
+process.once('SIGINT', () => {
+  clearInterval(alive);
+  cluster.stop().catch((error: unknown) => {
+    process.stderr.write(`${String(error)}\n`);
+    process.exitCode = 1;
+  });
+});
 const files = await Promise.all(cluster.nodes.map((node) => readPostmasterFile(node.folder)));
 const report: ChildReport = {
   servers: files.map((file) => file?.pid ?? 0),
   folder: cluster.folder,
 };
 process.stdout.write(`${JSON.stringify(report)}\n`);
-
-const alive = setInterval(() => undefined, 60_000);
-process.once('SIGINT', () => {
-  clearInterval(alive);
-  cluster.stop().then(
-    () => process.stdout.write('stopped\n'),
-    (error: unknown) => process.stderr.write(`${String(error)}\n`),
-  );
-});

@@ -3,7 +3,7 @@
  * addresses with `sharedCluster()`; tests that crash or promote nodes start their own with
  * `startTestCluster`.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inject } from 'vitest';
@@ -14,6 +14,9 @@ import {
   startCluster,
 } from '../../src/embedded/index.js';
 import { nativeFolderForTests } from './postgres-version.js';
+
+const FOLDER_PREFIX = 'stowage-test-';
+const ABANDONED_AFTER_MS = 3_600_000;
 
 /** One node of the shared cluster, as the tests see it. */
 export interface SharedNode {
@@ -54,7 +57,7 @@ export interface TestCluster extends AsyncDisposable {
 export async function startTestCluster(
   options: Omit<ClusterOptions, 'dataDirectory'> = {},
 ): Promise<TestCluster> {
-  const dataDirectory = await mkdtemp(join(tmpdir(), 'stowage-test-'));
+  const dataDirectory = await mkdtemp(join(tmpdir(), FOLDER_PREFIX));
   const nativeFolder = await nativeFolderForTests();
   const cluster = await startCluster({ fsync: false, nativeFolder, ...options, dataDirectory });
   const stop = async () => {
@@ -63,6 +66,23 @@ export async function startTestCluster(
     await rm(dataDirectory, { recursive: true, force: true });
   };
   return { cluster, dataDirectory, stop, [Symbol.asyncDispose]: stop };
+}
+
+/** Removes what runs left that were killed, an hour after; the data of running ones is locked. */
+export async function removeAbandonedClusters(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const folder = join(tmpdir(), name);
+    if (name.startsWith(FOLDER_PREFIX) && (await isAbandoned(folder))) {
+      await removeCluster(folder);
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+}
+
+async function isAbandoned(folder: string): Promise<boolean> {
+  const found = await stat(folder);
+  const isOurs = process.geteuid === undefined || found.uid === process.geteuid();
+  return isOurs && Date.now() - found.mtimeMs > ABANDONED_AFTER_MS;
 }
 
 /** Describes a running cluster for the tests of other processes. */

@@ -4,7 +4,12 @@
  * in and out of one cluster.
  */
 import type { TestProject } from 'vitest/node';
-import { describeCluster, startTestCluster, type TestCluster } from './cluster.js';
+import {
+  describeCluster,
+  removeAbandonedClusters,
+  startTestCluster,
+  type TestCluster,
+} from './cluster.js';
 
 interface Shared {
   readonly started: Promise<TestCluster>;
@@ -16,7 +21,7 @@ const registry = globalThis as typeof globalThis & { stowageSharedCluster?: Shar
 
 /** Hands the cluster's addresses to the tests of `project`; vitest calls what it returns at the end. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  registry.stowageSharedCluster ??= { started: startTestCluster({ standbys: 2 }), users: 0 };
+  registry.stowageSharedCluster ??= { started: startFirst(), users: 0 };
   const shared = registry.stowageSharedCluster;
   shared.users += 1;
   project.provide('cluster', describeCluster((await shared.started).cluster));
@@ -27,4 +32,9 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
       await (await shared.started).stop();
     }
   };
+}
+
+async function startFirst(): Promise<TestCluster> {
+  await removeAbandonedClusters();
+  return startTestCluster({ standbys: 2 });
 }
