@@ -196,6 +196,9 @@ async function runMigrations(client: Client, run: Run): Promise<readonly string[
   }
 }
 
+/** The error's message, with PostgreSQL's advice where it has one. */
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  const hint = 'hint' in error && typeof error.hint === 'string' ? `. ${error.hint}` : '';
+  return `${error.message}${hint}`;
 }

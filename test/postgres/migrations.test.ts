@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { migrateDown, migrateUp, migrationStatus } from '../../src/postgres/migrate.js';
 import { createMigration, readMigrationNames } from '../../src/postgres/migration-files.js';
-import { sharedCluster, startTestCluster } from '../support/cluster.js';
-import { atDatabase, createTestDatabase, type TestDatabase } from '../support/database.js';
+import { sharedCluster } from '../support/cluster.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 const program = await readMigrationNames();
 
@@ -95,17 +95,6 @@ describe('migrations', () => {
     const migrators = Array.from({ length: 4 }, () => migrateUp({ database: database.url }));
     const applied = await Promise.all(migrators);
     expect(applied.flat()).toEqual(program);
-  });
-
-  it('make the roles once in a fresh cluster whose databases are migrated at once', async () => {
-    await using own = await startTestCluster({ standbys: 0 });
-    const { primary } = own.cluster;
-    const names = ['first', 'second', 'third', 'fourth'];
-    for (const name of names) await primary.query(`create database ${name}`);
-    const applied = await Promise.all(
-      names.map((name) => migrateUp({ database: atDatabase(primary.url(), name) })),
-    );
-    expect(applied).toEqual(names.map(() => program));
   });
 
   it('are rolled back alone where one fails, and its name is told', async () => {

@@ -1,0 +1,49 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { migrateUp } from '../../src/postgres/migrate.js';
+import { readMigrationNames } from '../../src/postgres/migration-files.js';
+import { createServiceLogin } from '../../src/postgres/service-login.js';
+import { startTestCluster, type TestCluster } from '../support/cluster.js';
+import { asLogin, atDatabase, openConnection } from '../support/database.js';
+
+const program = await readMigrationNames();
+const names = ['first', 'second', 'third', 'fourth'];
+const migrator = { user: 'migrator', password: 'secret' };
+
+let own: TestCluster;
+
+beforeAll(async () => {
+  own = await startTestCluster({ standbys: 0 });
+  const { primary } = own.cluster;
+  await primary.query(`create role migrator login password 'secret'`);
+  for (const name of names) await primary.query(`create database ${name} owner migrator`);
+});
+
+afterAll(() => own.stop());
+
+function urlOf(name: string, login = migrator): string {
+  return asLogin(atDatabase(own.cluster.primary.url(), name), login);
+}
+
+describe('migrations of a cluster without the roles', () => {
+  it('tell a migrator who may not make roles what an administrator has to run', async () => {
+    const refused = migrateUp({ database: urlOf('first') });
+    await expect(refused).rejects.toMatchObject({
+      reason: 'INTERNAL',
+      message: expect.stringContaining('create role stowage_service nologin;'),
+    });
+  });
+
+  it('make the roles once for several databases at once, without a superuser', async () => {
+    await own.cluster.primary.query('alter role migrator createrole');
+    const applied = await Promise.all(names.map((name) => migrateUp({ database: urlOf(name) })));
+    expect(applied).toEqual(names.map(() => program));
+    const service = { user: 'service', password: 'secret' };
+    await createServiceLogin(urlOf('second'), service);
+    const connection = await openConnection(urlOf('second', service));
+    const [row] = await connection.query(
+      `select stowage_ensure_partitions() as made, stowage_switch_point(2) as lsn`,
+    );
+    await connection.end();
+    expect(row).toEqual({ made: 0, lsn: null });
+  });
+});
