@@ -1,0 +1,105 @@
+/**
+ * What a failed call says, taken out of the status details that the service sends. It decides
+ * nothing: `retry` is the error table's word on what the caller may do.
+ */
+
+import { Code, ConnectError } from '@connectrpc/connect';
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  RetryInfoSchema,
+} from '../../gen/google/rpc/error_details_pb.js';
+import { errorTable, type FieldViolation, type Reason, type RetryClass } from '../errors.js';
+
+const domain = 'stowage.dev';
+
+/** What a {@link CallError} is made of. */
+interface CallErrorFacts {
+  readonly code: Code;
+  readonly reason: Reason | undefined;
+  readonly retry: RetryClass;
+  readonly violations: readonly FieldViolation[];
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly retryDelayMs: number | undefined;
+}
+
+/** A call that failed, in the service's own words where they arrived. */
+export class CallError extends Error {
+  override readonly name = 'CallError';
+  /** The gRPC status code. */
+  readonly code: Code;
+  /** Undefined where no answer of the service arrived, or its reason is not known here. */
+  readonly reason: Reason | undefined;
+  /** What the caller may do; for a lost connection `same_request_id`. */
+  readonly retry: RetryClass;
+  /** Fields at fault. */
+  readonly violations: readonly FieldViolation[];
+  /** `ErrorInfo.metadata`: facts for programs. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** When to repeat, in milliseconds, where the service said so. */
+  readonly retryDelayMs: number | undefined;
+  /** Under which the server's log has the call; undefined where no answer arrived. */
+  readonly requestId: string | undefined;
+
+  constructor(message: string, facts: CallErrorFacts, cause: unknown) {
+    super(message, { cause });
+    this.code = facts.code;
+    this.reason = facts.reason;
+    this.retry = facts.retry;
+    this.violations = facts.violations;
+    this.metadata = facts.metadata;
+    this.retryDelayMs = facts.retryDelayMs;
+    this.requestId = facts.metadata['request_id'];
+  }
+}
+
+function isReason(text: string | undefined): text is Reason {
+  return text !== undefined && Object.hasOwn(errorTable, text);
+}
+
+/**
+ * Without a reason the connection or something between answered, not the service, which always
+ * names one. With these codes Connect reports connections that were refused, reset, closed or
+ * silent: the call may have been done.
+ */
+const codesOfLostConnections: ReadonlySet<Code> = new Set([
+  Code.Unavailable,
+  Code.Aborted,
+  Code.Canceled,
+  Code.Internal,
+  Code.DeadlineExceeded,
+]);
+
+function retryWithoutReason(code: Code): RetryClass {
+  return codesOfLostConnections.has(code) ? 'same_request_id' : 'never';
+}
+
+function retryDelayMsOf(error: ConnectError): number | undefined {
+  const delay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
+  return delay === undefined ? undefined : Number(delay.seconds) * 1000 + delay.nanos / 1e6;
+}
+
+/** Reads what a failed call of a client says. Whatever is thrown has an answer. */
+export function toStowageError(thrown: unknown): CallError {
+  if (thrown instanceof CallError) return thrown;
+  const error = ConnectError.from(thrown);
+  const info = error.findDetails(ErrorInfoSchema).find((detail) => detail.domain === domain);
+  const reason = isReason(info?.reason) ? info.reason : undefined;
+  const facts: CallErrorFacts = {
+    code: error.code,
+    reason,
+    retry: reason === undefined ? retryWithoutReason(error.code) : errorTable[reason].retry,
+    violations: error
+      .findDetails(BadRequestSchema)
+      .flatMap((detail) => detail.fieldViolations)
+      .map(({ field, description }) => ({ field, description })),
+    metadata: info?.metadata ?? {},
+    retryDelayMs: retryDelayMsOf(error),
+  };
+  return new CallError(error.rawMessage, facts, thrown);
+}
+
+/** The error of a call whose connection ended without the service's last word. */
+export function lostConnection(message: string): CallError {
+  return toStowageError(new ConnectError(message, Code.Unavailable));
+}
