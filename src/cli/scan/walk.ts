@@ -1,0 +1,168 @@
+/**
+ * A directory tree as a stream of entries in byte order of their keys, in memory for the
+ * directories on the way to the present one. Links are not followed; nothing is opened but
+ * directories. What cannot be looked at is told, never left out.
+ */
+
+import type { BigIntStats, Dirent } from 'node:fs';
+import { lstat, readdir } from 'node:fs/promises';
+import { joinPath, keyBytesMax, nameText, sortName } from './names.js';
+import { fileErrorCode, type Hides, type Skip } from './skips.js';
+
+/** A regular file as it was found. */
+export interface WalkedFile {
+  readonly kind: 'file';
+  readonly key: string;
+  readonly path: Buffer;
+  /** Bytes. */
+  readonly size: bigint;
+  /** Time of the last change of content, in nanoseconds since 1970. */
+  readonly mtimeNs: bigint;
+}
+
+/** Something that is not recorded. */
+export type WalkedSkip = { readonly kind: 'skip'; readonly skip: Skip } & Hides;
+
+/** What a walk yields. */
+export type WalkEntry = WalkedFile | WalkedSkip;
+
+interface Child {
+  readonly path: Buffer;
+  readonly sortName: Buffer;
+  /** Undefined where the name is not UTF-8. */
+  readonly key: string | undefined;
+  readonly type: 'file' | 'directory' | 'link' | 'other';
+  /** Asked for ahead, so that the disk is never waited for one file at a time. */
+  stats?: Promise<BigIntStats | string>;
+}
+
+interface Level {
+  readonly children: readonly Child[];
+  next: number;
+  statsAsked: number;
+}
+
+/** Files whose facts are asked for ahead within a directory. */
+const statsAheadMax = 64;
+
+function childType(entry: Dirent<Buffer>): Child['type'] {
+  if (entry.isFile()) return 'file';
+  if (entry.isDirectory()) return 'directory';
+  return entry.isSymbolicLink() ? 'link' : 'other';
+}
+
+function toChild(directory: Buffer, prefix: string, entry: Dirent<Buffer>): Child {
+  const type = childType(entry);
+  const text = nameText(entry.name);
+  return {
+    path: joinPath(directory, entry.name),
+    sortName: sortName(entry.name, type === 'directory'),
+    key: text === undefined ? undefined : prefix + text,
+    type,
+  };
+}
+
+async function readLevel(directory: Buffer, prefix: string): Promise<Level> {
+  const entries = await readdir(directory, { withFileTypes: true, encoding: 'buffer' });
+  const children = entries.map((entry) => toChild(directory, prefix, entry));
+  children.sort((a, b) => Buffer.compare(a.sortName, b.sortName));
+  return { children, next: 0, statsAsked: 0 };
+}
+
+function askStats(level: Level): void {
+  const end = Math.min(level.children.length, level.next + statsAheadMax);
+  for (let index = Math.max(level.statsAsked, level.next); index < end; index += 1) {
+    const child = level.children[index];
+    if (child?.type === 'file' && child.key !== undefined) {
+      child.stats = lstat(child.path, { bigint: true }).catch(fileErrorCode);
+    }
+  }
+  level.statsAsked = end;
+}
+
+function skipOf(child: Child, reason: Skip['reason'], hides: Hides, detail?: string): WalkedSkip {
+  const skip: Skip = { path: child.path, reason, ...(detail === undefined ? {} : { detail }) };
+  return { kind: 'skip', skip, ...hides };
+}
+
+const nothing: Hides = { hides: 'nothing' };
+
+/** The skip that the name alone decides; undefined where there is none. */
+function skipByName(child: Child): WalkedSkip | undefined {
+  if (child.type === 'link') return skipOf(child, 'symbolic-link', nothing);
+  if (child.type === 'other') return skipOf(child, 'not-a-file', nothing);
+  if (child.key === undefined) return skipOf(child, 'not-utf8', nothing);
+  // What is in a directory has at least its key, a slash and a byte.
+  const bytes = Buffer.byteLength(child.key) + (child.type === 'directory' ? 2 : 0);
+  return bytes > keyBytesMax ? skipOf(child, 'key-too-long', nothing) : undefined;
+}
+
+async function fileEntry(child: Child, key: string): Promise<WalkEntry> {
+  const stats = await child.stats;
+  if (stats === undefined || typeof stats === 'string') {
+    return stats === 'ENOENT'
+      ? skipOf(child, 'vanished', nothing)
+      : skipOf(child, 'unreadable', { hides: 'key', key }, stats);
+  }
+  if (stats.isSymbolicLink()) return skipOf(child, 'symbolic-link', nothing);
+  if (!stats.isFile()) return skipOf(child, 'not-a-file', nothing);
+  return { kind: 'file', key, path: child.path, size: stats.size, mtimeNs: stats.mtimeNs };
+}
+
+/**
+ * Walks the tree below `root`. Each key is `prefix` and the path below the root with slashes.
+ * A directory that cannot be read is one skip that hides all keys below it: even where it has
+ * vanished, because some file systems report a vanished file as a vanished directory.
+ *
+ * @throws {Error} the operating system's, where the root itself cannot be read
+ */
+export async function* walk(root: Buffer, prefix: string): AsyncGenerator<WalkEntry, void, void> {
+  const levels = [await readLevel(root, prefix)];
+  for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+    if (level.next >= level.statsAsked) askStats(level);
+    const child = level.children[level.next];
+    level.next += 1;
+    if (child === undefined) {
+      levels.pop();
+      continue;
+    }
+    const skip = skipByName(child);
+    if (skip !== undefined || child.key === undefined) {
+      if (skip !== undefined) yield skip;
+    } else if (child.type === 'directory') {
+      const key = `${child.key}/`;
+      const below = await readLevel(child.path, key).catch(fileErrorCode);
+      if (typeof below === 'string') {
+        yield skipOf(child, 'unreadable', { hides: 'prefix', key }, below);
+      } else {
+        levels.push(below);
+      }
+    } else {
+      yield await fileEntry(child, child.key);
+    }
+  }
+}
+
+/**
+ * Counts what a walk will find, for the progress: names only, no facts of files, so that it runs
+ * far ahead. What cannot be read counts as nothing. Stops early once the signal is aborted.
+ */
+export async function countFiles(root: Buffer, signal: AbortSignal): Promise<number> {
+  let count = 0;
+  const pending = [root];
+  for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
+    if (signal.aborted) break;
+    const directory = path;
+    const entries = await readdir(directory, { withFileTypes: true, encoding: 'buffer' }).catch(
+      (error: unknown) => {
+        fileErrorCode(error);
+        return [];
+      },
+    );
+    for (const entry of entries) {
+      if (entry.isFile()) count += 1;
+      else if (entry.isDirectory()) pending.push(joinPath(directory, entry.name));
+    }
+  }
+  return count;
+}
