@@ -43,8 +43,8 @@ export interface RunningJob {
   /** Runs the job at once and then at its interval; nothing where it is started already. */
   start(): void;
   /**
-   * Aborts a run that is going on, waits for its end, at most `stopTimeoutMs`, and starts no other;
-   * nothing where it is not started. Never rejects.
+   * Aborts a run that is going on, waits for its end, at most `stopTimeoutMs`, and starts no other.
+   * A second call waits for the first; nothing where the job was not started. Never rejects.
    */
   stop(): Promise<void>;
 }
@@ -65,6 +65,7 @@ export function createRunningJob(job: Job, options: JobOptions = {}): RunningJob
   const { stopTimeoutMs = 5000, backoffMs = 1000 } = options;
   let controller: AbortController | undefined;
   let loop: Promise<void> = Promise.resolve();
+  let stopping: Promise<void> = Promise.resolve();
   let startedAt = 0;
   let runs = 0;
   let failures = 0;
@@ -108,11 +109,14 @@ export function createRunningJob(job: Job, options: JobOptions = {}): RunningJob
       // Behind a run that an earlier stop abandoned.
       loop = loop.then(() => repeat(signal));
     },
-    async stop() {
-      if (controller === undefined) return;
+    stop() {
+      if (controller === undefined) return stopping;
       controller.abort(new StowageError('DRAINING'));
       controller = undefined;
-      if (!(await settlesWithin(loop, stopTimeoutMs))) publish('abandoned');
+      stopping = settlesWithin(loop, stopTimeoutMs).then((ended) => {
+        if (!ended) publish('abandoned');
+      });
+      return stopping;
     },
   };
 }
