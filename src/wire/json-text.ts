@@ -90,7 +90,7 @@ export class JsonText {
   }
 
   /**
-   * Reads a number. Up to 15 digits are an exact integer, and a power of ten up to 10^15 is exact
+   * Takes a number. Up to 15 digits are an exact integer, and a power of ten up to 10^15 is exact
    * too, so one division rounds correctly; what is longer or has an exponent goes the slow way.
    */
   number(): number {
@@ -100,8 +100,7 @@ export class JsonText {
     const wholeAt = isNegative ? start + 1 : start;
     let at = this.#digits(wholeAt);
     let digits = at - wholeAt;
-    if (digits > 1 && source[wholeAt] === ZERO)
-      throw this.malformed('has a number that begins with 0');
+    if (digits > 1 && source[wholeAt] === ZERO) throw this.malformed('has a number like 01');
     let scale = 0;
     if (at < this.end && source[at] === POINT) {
       scale = this.#digits(at + 1) - at - 1;
@@ -125,6 +124,24 @@ export class JsonText {
     return value;
   }
 
+  /** Takes what follows a backslash; gives the code point it means. */
+  escape(): number {
+    const letter = this.at < this.end ? (this.source[this.at] as number) : 0;
+    this.at++;
+    if (letter === LETTER_U) {
+      const point = this.#hexDigits();
+      return point >= 0xd800 && point < 0xe000 ? this.#surrogates(point) : point;
+    }
+    const meaning = ESCAPES[letter] as number;
+    if (meaning === 0) throw this.malformed('has an unknown escape');
+    return meaning;
+  }
+
+  /** The error for what is wrong here. */
+  malformed(what: string): WireError {
+    return new WireError(`a jsonb ${what}, at byte ${this.at - this.#start} of its text`);
+  }
+
   /** Skips at least one digit; gives the position behind the last. */
   #digits(from: number): number {
     const source = this.source;
@@ -141,20 +158,7 @@ export class JsonText {
     return this.#digits(sign === PLUS || sign === MINUS ? from + 1 : from);
   }
 
-  /** Reads what follows a backslash; gives the code point it means. */
-  escape(): number {
-    const letter = this.at < this.end ? (this.source[this.at] as number) : 0;
-    this.at++;
-    if (letter === LETTER_U) {
-      const point = this.#hexDigits();
-      return point >= 0xd800 && point < 0xe000 ? this.#surrogates(point) : point;
-    }
-    const meaning = ESCAPES[letter] as number;
-    if (meaning === 0) throw this.malformed('has an unknown escape');
-    return meaning;
-  }
-
-  /** Reads the low surrogate that must follow; gives the code point of both. */
+  /** Takes the low surrogate that must follow; gives the code point of both. */
   #surrogates(high: number): number {
     const at = this.at;
     const isEscape =
@@ -179,11 +183,6 @@ export class JsonText {
     }
     this.at = at + 4;
     return value;
-  }
-
-  /** The error for what is wrong here. */
-  malformed(what: string): WireError {
-    return new WireError(`a jsonb ${what}, at byte ${this.at - this.#start} of its text`);
   }
 }
 

@@ -6,14 +6,12 @@
  */
 
 import type { DescField, DescMessage } from '@bufbuild/protobuf';
+import { type ColumnEncoder, type ColumnType, readInt32 } from './column.js';
 import {
   COLUMN_GROWTH_BYTES_MAX,
-  type ColumnEncoder,
-  type ColumnType,
   columnEncoder,
   growthFactor,
   messageTag,
-  readInt32,
 } from './column-encoders.js';
 import { WireError } from './wire-error.js';
 import { putLength, putVarint32, type WireWriter } from './writer.js';

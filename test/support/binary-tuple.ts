@@ -1,6 +1,6 @@
 /** Makes DataRow bodies in PostgreSQL's binary format, as the server would send them. */
 
-import type { ColumnType } from '../../src/wire/column-encoders.js';
+import type { ColumnType } from '../../src/wire/column.js';
 
 /** A column's value: what a test would write; jsonb is the text itself. */
 export type ColumnValue = string | bigint | number | boolean | null;
