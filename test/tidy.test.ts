@@ -16,6 +16,7 @@ import {
   fileLength,
   functionLength,
   lineLength,
+  medianLength,
 } from './support/tidy/sizes.js';
 import type { Violation } from './support/tidy/source.js';
 import { type FileRule, readCheckout, type SourceText } from './support/tidy/source.js';
@@ -123,6 +124,12 @@ const cases: readonly Case[] = [
       { 'proto/stowage/v1/a.proto': lines(401, ';\n') },
     ],
     good: [{ 'src/lib/long.ts': lines(400, 'x;\n') }, { 'docs/long.md': lines(900, 'word\n') }],
+  },
+  {
+    name: 'half of the files of src have at most 100 lines',
+    rule: medianLength,
+    bad: [{ src: '', 'src/a.ts': lines(101, 'x;\n'), 'src/b.ts': lines(150, 'x;\n') }],
+    good: [{ 'src/a.ts': lines(100, 'x;\n'), 'src/b.ts': 'x;', 'test/a.ts': lines(300, 'x;\n') }],
   },
   {
     name: 'a function has at most 60 lines',

@@ -7,11 +7,13 @@ import {
   nodesOf,
   parse,
   type SourceText,
+  type Violation,
   violationAt,
   violationsByLine,
 } from './source.js';
 
 const fileLinesMax = 400;
+const medianLinesMax = 100;
 const functionLinesMax = 60;
 const lineColumnsMax = 100;
 const generated = '\n<!-- generated: npm run docs -->\n';
@@ -24,6 +26,18 @@ export const fileLength: FileRule = (file) => {
   const message = `${lines} lines, at most ${fileLinesMax}: split it by noun`;
   return [{ path: file.path, line: fileLinesMax + 1, message }];
 };
+
+/** Half of the files of src have at most 100 lines. */
+export function medianLength(files: readonly SourceText[]): Violation[] {
+  const lengths = files
+    .filter(({ path }) => /^src\/.*\.ts$/.test(path))
+    .map(({ text }) => text.trimEnd().split('\n').length)
+    .sort((a, b) => a - b);
+  const median = lengths[Math.floor(lengths.length / 2)] ?? 0;
+  if (median <= medianLinesMax) return [];
+  const message = `half of the files have ${median} lines or more, at most ${medianLinesMax}`;
+  return [{ path: 'src', line: 1, message }];
+}
 
 /** A group of tests is a list, not a function: it may be as long as its file. */
 function isTestGroup(node: ts.Node): boolean {
