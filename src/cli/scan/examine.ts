@@ -56,7 +56,7 @@ export class Examiner {
   readonly #client: Pick<Client<typeof StorageService>, 'deleteObject'>;
   readonly #options: ExamineOptions;
   readonly #digesters: Workers<Digester>;
-  readonly #deleters: Workers<undefined>;
+  readonly #deleters: Workers<number>;
 
   constructor(
     client: Pick<Client<typeof StorageService>, 'deleteObject'>,
@@ -69,7 +69,7 @@ export class Examiner {
       () => new Digester(options.onBytes),
     );
     this.#digesters = new Workers(digesters);
-    this.#deleters = new Workers(new Array<undefined>(deletionsAtOnce).fill(undefined));
+    this.#deleters = new Workers(Array.from({ length: deletionsAtOnce }, (_, number) => number));
   }
 
   /**

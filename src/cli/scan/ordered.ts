@@ -4,7 +4,7 @@
  */
 
 /** A fixed set of workers; each serves one task at a time, tasks wait in order. */
-export class Workers<Worker> {
+export class Workers<Worker extends NonNullable<unknown>> {
   readonly #idle: Worker[];
   readonly #waiting: ((worker: Worker) => void)[] = [];
 
