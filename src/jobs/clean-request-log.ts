@@ -1,6 +1,6 @@
 /**
- * Forgets the answers of writes whose request ids need not be known any more. In small transactions:
- * one large one would keep vacuum and the standbys waiting.
+ * Forgets the answers of writes whose request ids need not be known any more. In small
+ * transactions: one large one would keep vacuum and the standbys waiting.
  */
 
 import type { Router } from '../postgres/router-api.js';
@@ -12,7 +12,7 @@ const NAME = 'clean-request-log';
 const INTERVAL_MS = 300_000;
 const KEEP_HOURS = 24;
 const BATCH_SIZE_MAX = 1000;
-/** With the interval: up to 166 rows a second are forgotten, above that the log grows for a while. */
+/** With the interval up to 166 rows a second are forgotten; above that the log grows a while. */
 const BATCHES_MAX = 50;
 
 const forgetRequests = statement<{ forgotten: bigint }>({

@@ -53,7 +53,7 @@ export interface RunningJob {
 export interface JobOptions {
   /** How long `stop` waits for a run; default 5000. */
   readonly stopTimeoutMs?: number;
-  /** Delay after a first failure; doubles with each further one, up to the interval. Default 1000. */
+  /** Delay after a failure; doubles with each further one, up to the interval. Default 1000. */
   readonly backoffMs?: number;
 }
 

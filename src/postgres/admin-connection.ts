@@ -18,8 +18,8 @@ type Connection = Pick<PostgresSettings, 'nodes' | 'database' | 'user' | 'passwo
 export type AdminDatabase = string | Connection;
 
 /**
- * Runs `body` with a connection to the primary among the database's nodes, which are asked in order,
- * each for at most 10 s. The connection ends with the body.
+ * Runs `body` with a connection to the primary among the database's nodes, which are asked in
+ * order, each for at most 10 s. The connection ends with the body.
  * @throws StowageError INVALID_REQUEST where the URL is none, NO_PRIMARY; and what `body` throws.
  */
 export async function withAdminConnection<T>(
@@ -101,7 +101,7 @@ async function isPrimary(client: Client): Promise<boolean> {
   return answer.rows[0]?.standby === false;
 }
 
-/** Node reports a refused connection to a host of several addresses without a message of its own. */
+/** Node reports a refused connection to a host of several addresses without a message. */
 function messageOf(failure: unknown): string {
   if (failure instanceof AggregateError && failure.message === '') {
     return failure.errors.map(messageOf).join(', ');

@@ -63,8 +63,8 @@ export async function migrateUp(
 }
 
 /**
- * Takes back the newest `count` migrations, default 1, and gives their names. What they made is lost
- * with its rows.
+ * Takes back the newest `count` migrations, default 1, and gives their names. What they made is
+ * lost with its rows.
  * @throws StowageError as {@link migrateUp}.
  */
 export async function migrateDown(

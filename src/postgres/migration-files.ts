@@ -1,7 +1,7 @@
 /**
- * The migrations that this program has: files `NNNN_verb-noun.sql`, each with an up and a down part.
- * One that programs before it cannot live with is named `NNNN_verb-noun.breaking.sql`: its name is
- * all that an older program sees of it.
+ * The migrations that this program has: files `NNNN_verb-noun.sql`, each with an up and a down
+ * part. One that programs before it cannot live with is named `NNNN_verb-noun.breaking.sql`: its
+ * name is all that an older program sees of it.
  */
 
 import { readdir, writeFile } from 'node:fs/promises';

@@ -18,7 +18,7 @@ export type SchemaState =
   | { readonly kind: 'behind'; readonly pending: readonly string[] }
   /** The database has more, of a newer program; `breaking` if this one cannot live with them. */
   | { readonly kind: 'ahead'; readonly unknown: readonly string[]; readonly breaking: boolean }
-  /** Neither is a beginning of the other: another program's database, or a migration was renamed. */
+  /** They part from each other: another program's database, or a migration was renamed. */
   | { readonly kind: 'diverged'; readonly unknown: readonly string[] };
 
 /** Compares the program's migrations with those applied, both in order. */
@@ -93,7 +93,7 @@ function refusalOf(state: SchemaState): StowageError | undefined {
 /** The error for a database that a newer, or another, program has migrated. */
 export function refuseUnknown(unknown: readonly string[]): StowageError {
   return new StowageError('SCHEMA_MISMATCH', {
-    message: `The schema has ${unknown.join(', ')}, which this program does not know: run a newer one.`,
+    message: `This program does not know ${unknown.join(', ')} of the schema: run a newer one.`,
     metadata: { unknown: unknown.join(',') },
   });
 }

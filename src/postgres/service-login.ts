@@ -25,10 +25,10 @@ export interface ServiceLogin {
 }
 
 /**
- * Makes the login, or sets its password and membership where it is there. The schema must have been
- * migrated: that makes stowage_service.
- * @throws StowageError INVALID_REQUEST where the password is not printable ASCII; NO_PRIMARY. Errors
- *   of PostgreSQL come as they are.
+ * Makes the login, or sets its password and membership where it is there. The schema must have
+ * been migrated: that makes stowage_service.
+ * @throws StowageError INVALID_REQUEST where the password is not printable ASCII; NO_PRIMARY.
+ *   Errors of PostgreSQL come as they are.
  */
 export async function createServiceLogin(
   database: AdminDatabase,

@@ -51,7 +51,7 @@ describe('partitions', () => {
     expect(await ensure(service)).toBe(0);
   });
 
-  it('are made again by the service where they lack, with the same bounds in any time zone', async () => {
+  it('are made again where they lack, with the same bounds in any time zone', async () => {
     const before = await partitions();
     for (const { name } of before) await drop(name);
     await service.query(`set timezone = 'Pacific/Auckland'`);

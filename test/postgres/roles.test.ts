@@ -78,7 +78,8 @@ describe('the service role', () => {
   it('reaches no partition directly', async () => {
     for (const text of [
       `select from ${partition}`,
-      `insert into ${partition} (project_id, id, action) values ('default', gen_random_uuid(), 'X')`,
+      `insert into ${partition} (project_id, id, action)
+       values ('default', gen_random_uuid(), 'X')`,
       `delete from ${partition}`,
       `truncate ${partition}`,
       `drop table ${partition}`,

@@ -25,7 +25,9 @@ beforeAll(async () => {
 
 afterAll(() => own.stop());
 
-async function ask(node: EmbeddedNode, text: string): Promise<Record<string, unknown> | undefined> {
+type Row = Record<string, unknown>;
+
+async function ask(node: EmbeddedNode, text: string): Promise<Row | undefined> {
   const connection = await openConnection(asLogin(node.url(), login));
   try {
     return (await connection.query(text))[0];
@@ -40,7 +42,7 @@ describe('the schema on standbys', () => {
     await expect(made).rejects.toMatchObject({ code: '25006' });
   });
 
-  it('tells the service where a timeline left its parent, on the promoted node and beyond', async () => {
+  it('tells the service where a timeline left its parent, on its standbys too', async () => {
     const { cluster } = own;
     expect(await ask(first, 'select stowage_switch_point(2) as lsn')).toEqual({ lsn: null });
     await cluster.crash(cluster.primary.name);

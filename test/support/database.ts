@@ -27,7 +27,7 @@ export interface TestDatabase extends AsyncDisposable {
   drop(): Promise<void>;
 }
 
-/** Makes a database beside the one of `clusterUrl`, by default migrated and with a service login. */
+/** Makes a database beside that of `clusterUrl`; by default migrated and with a service login. */
 export async function createTestDatabase(
   clusterUrl: string,
   options: { readonly migrate?: boolean } = {},
