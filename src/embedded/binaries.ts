@@ -30,12 +30,14 @@ export function platformPackage(platform: string, arch: string): string {
 }
 
 /**
- * Finds the folder `native` (with bin, lib, share) of the installed platform package.
+ * Finds the folder `native` (with bin, lib, share) of the installed platform package `name`;
+ * default: the one for this machine.
  *
  * @throws {EmbeddedError} PACKAGE_MISSING with the command that installs it
  */
-export function findNativeFolder(): string {
-  const name = platformPackage(process.platform, process.arch);
+export function findNativeFolder(
+  name: string = platformPackage(process.platform, process.arch),
+): string {
   try {
     return join(dirname(createRequire(import.meta.url).resolve(name)), '..', 'native');
   } catch (cause) {

@@ -23,7 +23,7 @@ import {
 import { type ClusterState, listNodeFolders, readState, writeState } from './state.js';
 
 const NODE_NAMES = 'abcdefghi';
-const STREAMING_TIMEOUT_MS = 8_000;
+const STREAMING_TIMEOUT_MS = 5_000;
 const CATCH_UP_TIMEOUT_MS = 120_000;
 const PORT_ATTEMPTS = 5;
 

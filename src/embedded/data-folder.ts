@@ -13,12 +13,14 @@ import { exists, refuseUnsafeFolder, replaceFile } from './files.js';
 import { ensureSystemFolder, SYSTEM_FOLDER } from './system-folder.js';
 
 const POINTER_NAME = 'postgres-location';
+const IN_PLACE_NAME = 'postgres';
 
 /**
  * Finds the folder of the cluster's data, or makes an empty one.
  *
  * @returns its absolute path
- * @throws {EmbeddedError} FOLDER_UNSAFE when it belongs to another user
+ * @throws {EmbeddedError} FOLDER_UNSAFE when it belongs to another user, DATA_BROKEN when root made
+ * it and an ordinary user starts it, or the other way round
  */
 export async function openDataFolder(
   dataDirectory: string,
@@ -27,13 +29,14 @@ export async function openDataFolder(
   await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
   // One spelling for one folder: servers are recognised by the path on their command line.
   const real = await realpath(dataDirectory);
+  await refuseOtherStarter(real, account);
   const found = await findDataFolder(real, account);
   if (found !== undefined) {
     await refuseUnsafeFolder(found);
     return found;
   }
   if (account === undefined) {
-    const folder = join(real, 'postgres');
+    const folder = join(real, IN_PLACE_NAME);
     await mkdir(folder, { mode: 0o700 });
     return folder;
   }
@@ -46,12 +49,26 @@ export async function openDataFolder(
   return folder;
 }
 
+/** Refuses to start empty beside the data that the same data directory has for the other kind. */
+async function refuseOtherStarter(real: string, account: Account | undefined): Promise<void> {
+  const other = join(real, account === undefined ? POINTER_NAME : IN_PLACE_NAME);
+  if (await exists(other)) {
+    const [maker, starter] =
+      account === undefined ? ['root', 'an ordinary user'] : ['an ordinary user', 'root'];
+    throw new EmbeddedError(
+      'DATA_BROKEN',
+      `the database of ${real} was made by ${maker} and ${starter} is starting it: start it as ` +
+        `before, choose another data directory, or remove ${other} to start with an empty one`,
+    );
+  }
+}
+
 async function findDataFolder(
   realDirectory: string,
   account: Account | undefined,
 ): Promise<string | undefined> {
   if (account === undefined) {
-    const folder = join(realDirectory, 'postgres');
+    const folder = join(realDirectory, IN_PLACE_NAME);
     return (await exists(folder)) ? folder : undefined;
   }
   const folder = await readPointer(realDirectory);

@@ -64,7 +64,8 @@ export class EmbeddedNode {
   /** URL for the superuser, with the password; `database` defaults to the cluster's. */
   url(database: string = this.#context.database): string {
     const { password } = this.#context;
-    return `postgres://${SUPERUSER}:${password}@127.0.0.1:${this.#port}/${database}`;
+    const path = encodeURIComponent(database);
+    return `postgres://${SUPERUSER}:${password}@127.0.0.1:${this.#port}/${path}`;
   }
 
   /** Runs one statement as superuser, on a connection of its own, in the database `postgres`. */

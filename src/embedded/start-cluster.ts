@@ -16,7 +16,7 @@ import { EmbeddedError } from './embedded-error.js';
 import { exists, removeTree, replaceFile } from './files.js';
 import { startGuardian } from './guardian-link.js';
 import { acquireLock } from './lock.js';
-import { findPostmaster, stopPostmaster } from './postmaster.js';
+import { findPostmaster, killPostmaster, stopPostmaster } from './postmaster.js';
 import { listNodeFolders } from './state.js';
 
 /** Most standbys a cluster may have: each takes a sender of the primary's ten. */
@@ -99,6 +99,8 @@ export async function removeCluster(dataDirectory: string): Promise<void> {
   const folder = await locateDataFolder(dataDirectory, accountToDropTo());
   if (folder !== undefined) {
     const lock = await acquireLock(folder);
+    const names = await listNodeFolders(folder);
+    await Promise.all(names.map((name) => killPostmaster(join(folder, name))));
     await removeTree(folder);
     await lock.release();
   }

@@ -44,7 +44,7 @@ async function readGuardianPid(folder: string): Promise<number> {
 }
 
 describe('guardian', () => {
-  it('stops every server of a starter killed by SIGKILL, before the next start, within 10 s', async () => {
+  it('stops the servers of a killed starter in time for a new start within 10 s', async () => {
     const child = await startClusterChild(dataDirectory);
     const guardian = await readGuardianPid(child.report.folder);
     child.process.kill('SIGKILL');

