@@ -1,0 +1,64 @@
+/** One node with its pools: a class of work cannot take another's connections. */
+
+import type { PostgresSettings } from '../config.js';
+import { assert } from '../lib/assert.js';
+import type { NodeAddress } from './driver.js';
+import { ConnectionPool, type PoolSnapshot } from './pool.js';
+import { nodeName } from './topology-monitor.js';
+
+/** The connections of one node, by class. */
+export interface ClassBudget {
+  readonly unary: number;
+  readonly streams: number;
+}
+
+/** One connection a node is the prober's. */
+const PROBE_CONNECTIONS = 1;
+
+/** The least that holds one connection of each class. */
+const CONNECTIONS_MIN = 3;
+
+/** Splits a node's budget: a quarter for streams, one for the probe, the rest for unary calls. */
+export function splitBudget(connectionsMax: number): ClassBudget {
+  assert(connectionsMax >= CONNECTIONS_MIN, `a node needs ${CONNECTIONS_MIN} connections`);
+  const streams = Math.max(1, Math.floor(connectionsMax / 4));
+  return { unary: connectionsMax - streams - PROBE_CONNECTIONS, streams };
+}
+
+/** A node's pools. */
+export class ClusterNode {
+  readonly name: string;
+  readonly unary: ConnectionPool;
+  readonly streams: ConnectionPool;
+
+  constructor(settings: PostgresSettings, address: NodeAddress) {
+    const budget = splitBudget(settings.connectionsMax);
+    this.name = nodeName(address);
+    this.unary = new ConnectionPool(settings, address, {
+      purpose: 'unary',
+      sizeMax: budget.unary,
+      sizeMin: Math.min(budget.unary, settings.connectionsMin),
+    });
+    this.streams = new ConnectionPool(settings, address, {
+      purpose: 'streams',
+      sizeMax: budget.streams,
+      sizeMin: 0,
+    });
+  }
+
+  /** How many calls have a connection or wait for one. */
+  get outstanding(): number {
+    return [this.unary, this.streams]
+      .map((pool) => pool.snapshot())
+      .reduce((sum, { acquired, waiting }) => sum + acquired + waiting, 0);
+  }
+
+  snapshot(): { readonly unary: PoolSnapshot; readonly streams: PoolSnapshot } {
+    return { unary: this.unary.snapshot(), streams: this.streams.snapshot() };
+  }
+
+  /** Waits for leases at most `timeoutMs`, then destroys what is left. */
+  async close(timeoutMs: number): Promise<void> {
+    await Promise.all([this.unary.close(timeoutMs), this.streams.close(timeoutMs)]);
+  }
+}

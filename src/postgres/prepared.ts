@@ -1,0 +1,58 @@
+/**
+ * Which statements are prepared on a connection. Bounded by the registry of statements: nothing
+ * else is prepared by name.
+ */
+
+import type { ColumnDescription, DriverConnection } from './driver.js';
+import { type TextParser, textParser } from './types.js';
+
+/** A column of a prepared statement's result. */
+export interface Column {
+  readonly name: string;
+  readonly parse: TextParser;
+}
+
+/** A statement on one connection. */
+export interface PreparedStatement {
+  readonly name: string;
+  /**
+   * True once an execution was completed. False: it was sent, but an error left it open whether the
+   * server has it.
+   */
+  isReady: boolean;
+  /** Empty for a statement without rows. */
+  columns: readonly Column[];
+}
+
+const connections = new WeakMap<DriverConnection, Map<string, PreparedStatement>>();
+
+/**
+ * Sends what prepares a statement, unless the connection has it already. `sent` holds what the
+ * present unit has sent so far.
+ */
+export function prepare(
+  connection: DriverConnection,
+  statement: { readonly name: string; readonly text: string },
+  sent: Set<PreparedStatement>,
+): PreparedStatement {
+  const { name, text } = statement;
+  const known = connections.get(connection) ?? new Map<string, PreparedStatement>();
+  connections.set(connection, known);
+  const found = known.get(name);
+  if (found !== undefined && (found.isReady || sent.has(found))) return found;
+  // Closing a statement that the server does not have is no error.
+  if (found !== undefined) connection.close({ type: 'S', name });
+  connection.parse({ name, text });
+  // Described once a connection, not at every execution: columns are spelled out in every statement,
+  // and PostgreSQL refuses to run one whose result type has changed since.
+  connection.describe({ type: 'S', name });
+  const prepared: PreparedStatement = { name, isReady: false, columns: [] };
+  known.set(name, prepared);
+  sent.add(prepared);
+  return prepared;
+}
+
+/** The columns that the server described. */
+export function columnsOf(fields: readonly ColumnDescription[]): Column[] {
+  return fields.map(({ name, dataTypeID }) => ({ name, parse: textParser(dataTypeID) }));
+}

@@ -1,0 +1,200 @@
+/**
+ * The one place where errors of PostgreSQL, of the driver and of sockets get their meaning. Callers
+ * never see a driver's message: it is the cause, which only the log has.
+ */
+
+import { type Reason, StowageError } from '../errors.js';
+import { isServerError } from './driver.js';
+
+/** What kind of thing went wrong. */
+export type FailureClass =
+  /** The node was written to and is a standby. */
+  | 'demotion'
+  /** The connection could not be made, or ended; what was sent may have been done. */
+  | 'connection_lost'
+  /** The node is starting, stopping or recovering: nothing was done. */
+  | 'not_accepting'
+  /** Another transaction, or replay on a standby, was in the way: nothing was done. */
+  | 'conflict'
+  /** Somebody or a timeout cancelled the statement: nothing was done. */
+  | 'cancelled'
+  | 'already_exists'
+  | 'constraint'
+  /** The server refused a value that validation let pass. */
+  | 'bad_value'
+  | 'too_many_connections'
+  /** Disk or memory is exhausted. */
+  | 'resources'
+  /** A table, column or function is not as this program knows it. */
+  | 'schema_mismatch'
+  /** The role may not do this, or may not log in. */
+  | 'not_permitted'
+  | 'unknown';
+
+/** SQLSTATEs that are told apart from the rest of their class. */
+const byState: Readonly<Record<string, FailureClass>> = {
+  '0A000': 'schema_mismatch', // a prepared statement's result type has changed
+  '23505': 'already_exists',
+  '25006': 'demotion',
+  '25P03': 'connection_lost', // idle in transaction for too long: the session was ended
+  '28P01': 'not_permitted',
+  '3D000': 'schema_mismatch',
+  '3F000': 'schema_mismatch',
+  '40003': 'connection_lost', // statement completion unknown
+  '42501': 'not_permitted',
+  '42P01': 'schema_mismatch',
+  '42703': 'schema_mismatch',
+  '42883': 'schema_mismatch',
+  '53300': 'too_many_connections',
+  '55P03': 'conflict', // lock_timeout
+  '57014': 'cancelled',
+  '57P03': 'not_accepting',
+};
+
+/** The first two characters of a SQLSTATE. */
+const byStateClass: Readonly<Record<string, FailureClass>> = {
+  '08': 'connection_lost',
+  '22': 'bad_value',
+  '23': 'constraint',
+  '28': 'not_permitted',
+  '40': 'conflict',
+  '53': 'resources',
+  '54': 'bad_value', // program limits, such as an index row that is too large
+  '57': 'connection_lost', // 57P01, 57P02, 57P05: the backend was ended
+  '58': 'resources', // I/O errors
+};
+
+/** Tells what kind of failure an error is; `unknown` for a defect of our own. */
+export function classify(error: unknown): FailureClass {
+  if (isServerError(error)) {
+    const code = error.code ?? '';
+    // On a standby a recovery conflict has this code too, and ends the session when it is FATAL.
+    if (code === '40001' && error.severity === 'FATAL') return 'connection_lost';
+    return byState[code] ?? byStateClass[code.slice(0, 2)] ?? 'unknown';
+  }
+  if (isSocketError(error) || isDriverConnectionError(error)) return 'connection_lost';
+  return 'unknown';
+}
+
+/** Losses of one session that say nothing of its node: an idle one, or one in replay's way. */
+const sessionStates = new Set(['25P03', '57P05', '40001']);
+
+/** What an error says of the node, as opposed to the statement; undefined: nothing. */
+export function nodeEvidence(error: unknown): 'lost' | 'demoted' | undefined {
+  if (isServerError(error) && sessionStates.has(error.code ?? '')) return undefined;
+  switch (classify(error)) {
+    case 'connection_lost':
+    case 'not_accepting':
+      return 'lost';
+    case 'demotion':
+      return 'demoted';
+    default:
+      return undefined;
+  }
+}
+
+function isSocketError(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && 'code' in error;
+}
+
+/** The driver's own errors have no code; these are all that 8.23.1 makes of a lost connection. */
+const driverMessages = new Set([
+  'Client has encountered a connection error and is not queryable',
+  'Client was closed and is not queryable',
+  'Connection terminated',
+  'Connection terminated due to connection timeout',
+  'Connection terminated unexpectedly',
+  'Query read timeout',
+  'The server does not support SSL connections',
+  'There was an error establishing an SSL connection',
+  'timeout exceeded when trying to connect',
+  'timeout expired',
+]);
+
+function isDriverConnectionError(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const isTls = 'code' in error && /^(?:ERR_TLS|ERR_SSL|.*_CERT)/.test(String(error.code));
+  return isTls || driverMessages.has(error.message);
+}
+
+/** Where an error happened. */
+export interface FailureContext {
+  /** `commit`: COMMIT had been sent, so that a lost connection leaves the outcome open. */
+  readonly phase: 'read' | 'write' | 'commit';
+  /** The node's name. */
+  readonly node: string;
+  /** On the clock of `performance.now()`. */
+  readonly deadlineMs: number;
+}
+
+/** What RetryInfo tells callers of passing failures. */
+const RETRY_DELAY_MS = 1_000;
+
+/** Brings any error to the form that leaves the core. A StowageError stays what it is. */
+export function toStowageError(error: unknown, context: FailureContext): StowageError {
+  if (error instanceof StowageError) return error;
+  const failure = classify(error);
+  const { reason, message } = reasonFor(failure, context);
+  const isPassing = reason === 'OVERLOADED' || reason === 'NO_PRIMARY' || reason === 'NO_NODE';
+  return new StowageError(reason, {
+    ...(message === undefined ? {} : { message }),
+    ...(isPassing ? { retryDelayMs: RETRY_DELAY_MS } : {}),
+    metadata: metadataFor(error, reason, context),
+    cause: error,
+  });
+}
+
+interface Answer {
+  readonly reason: Reason;
+  /** Where the table's sentence would say less. */
+  readonly message?: string;
+}
+
+function reasonFor(failure: FailureClass, context: FailureContext): Answer {
+  switch (failure) {
+    case 'demotion':
+      return { reason: 'NO_PRIMARY' };
+    case 'connection_lost':
+      if (context.phase === 'commit') return { reason: 'COMMIT_OUTCOME_UNKNOWN' };
+      return { reason: context.phase === 'write' ? 'NO_PRIMARY' : 'NO_NODE' };
+    case 'not_accepting':
+      return { reason: context.phase === 'read' ? 'NO_NODE' : 'NO_PRIMARY' };
+    case 'conflict':
+      return {
+        reason: 'OVERLOADED',
+        message: 'Another transaction was in the way; nothing was done: repeat after the delay.',
+      };
+    case 'cancelled':
+      return performance.now() >= context.deadlineMs
+        ? { reason: 'DEADLINE_EXCEEDED' }
+        : { reason: 'CANCELLED', message: 'The database cancelled the statement.' };
+    case 'already_exists':
+      return { reason: 'ALREADY_EXISTS' };
+    case 'bad_value':
+      return {
+        reason: 'INVALID_REQUEST',
+        message: 'The database cannot hold a value of the request.',
+      };
+    case 'too_many_connections':
+      return { reason: 'OVERLOADED', message: 'The database has no free connection.' };
+    case 'resources':
+      return { reason: 'OVERLOADED', message: 'The database has run out of disk or memory.' };
+    case 'schema_mismatch':
+      return { reason: 'SCHEMA_MISMATCH' };
+    case 'constraint':
+    case 'not_permitted':
+    case 'unknown':
+      return { reason: 'INTERNAL' };
+  }
+}
+
+/** Facts that give nothing away; the constraint's name tells which rule was broken. */
+function metadataFor(
+  error: unknown,
+  reason: Reason,
+  context: FailureContext,
+): Record<string, string> {
+  if (reason === 'INTERNAL' || reason === 'SCHEMA_MISMATCH') return {};
+  const constraint = isServerError(error) ? error.constraint : undefined;
+  return constraint === undefined ? { node: context.node } : { constraint };
+}

@@ -1,0 +1,153 @@
+/**
+ * One transaction on one lease. BEGIN and the scope travel with the first statement, COMMIT with
+ * the question for the LSN that it was flushed at: two round trips beside the statements' own.
+ */
+
+import { StowageError } from '../errors.js';
+import { type Limits, within } from '../lib/interruption.js';
+import type { Call } from './call.js';
+import { begin, commit, commitTimeout, readPosition } from './control.sql.js';
+import { isServerError, type Notice } from './driver.js';
+import { forAtMost, interruptionError, type Lease, type Observed } from './lease.js';
+import { parseLsn } from './lsn.js';
+import type { Transaction } from './router-api.js';
+import { writeScopeStep } from './scope.js';
+import { type FailureContext, toStowageError } from './sqlstate.js';
+import type { Statement } from './statement.js';
+import type { Step } from './unit.js';
+
+/**
+ * How long the server may wait in COMMIT for a standby. It then ends the wait by itself: the commit
+ * stands, on the primary alone.
+ */
+const COMMIT_TIMEOUT_MS = 30_000;
+
+/** How much longer the connection is kept for the answer to COMMIT. */
+const COMMIT_ANSWER_MARGIN_MS = 5_000;
+
+/** How long a caller whose limits are reached still waits for the answer to its COMMIT. */
+const COMMIT_GRACE_MS = 1_000;
+
+/** PostgreSQL's function that tells of a wait for a standby that was given up. */
+const SYNC_WAIT_ROUTINE = 'SyncRepWaitForLSN';
+
+/** What is needed beside the lease. */
+export interface TransactionOptions {
+  readonly call: Call;
+  /** The call's, with the router's bound on its deadline. */
+  readonly limits: Limits;
+  /** The node's name. */
+  readonly node: string;
+}
+
+/** A transaction that begins with its first statement. */
+export class LeasedTransaction implements Transaction {
+  readonly #lease: Lease;
+  readonly #options: TransactionOptions;
+  #hasBegun = false;
+  #isRunning = false;
+  #failure: StowageError | undefined;
+
+  constructor(lease: Lease, options: TransactionOptions) {
+    this.#lease = lease;
+    this.#options = options;
+  }
+
+  async run<Row>(statement: Statement<Row>, params: readonly unknown[]): Promise<Row[]> {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#isRunning) throw new Error(`${statement.name}: statements run one after another`);
+    this.#isRunning = true;
+    try {
+      const steps = [...this.#opening(), { statement, params }];
+      this.#hasBegun = true;
+      const results = await this.#lease.run(steps, this.#options.limits);
+      return (results.at(-1)?.rows ?? []) as Row[];
+    } catch (error) {
+      this.#failure = toStowageError(error, this.#context('write'));
+      throw this.#failure;
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  #opening(): Step[] {
+    if (this.#hasBegun) return [];
+    const { call, limits } = this.#options;
+    return [{ statement: begin, params: [] }, writeScopeStep(call, limits.deadlineMs)];
+  }
+
+  /**
+   * Commits. Once COMMIT is sent nothing cancels it: a caller whose limits are reached gets the
+   * answer if it comes within a second, and COMMIT_OUTCOME_UNKNOWN else; `onEnd` is called when the
+   * lease is free in either case.
+   * @returns the LSN that was flushed after the commit.
+   * @throws StowageError COMMIT_OUTCOME_UNKNOWN, COMMIT_NOT_REPLICATED, or why it was rolled back.
+   */
+  async commit(onEnd: () => void): Promise<bigint> {
+    const { limits } = this.#options;
+    const obstacle = this.#failure ?? obstacleOf(limits);
+    if (obstacle !== undefined) {
+      onEnd();
+      throw obstacle;
+    }
+    const steps: Step[] = [
+      ...this.#opening(),
+      { statement: commitTimeout, params: [COMMIT_TIMEOUT_MS] },
+      { statement: commit, params: [] },
+      { statement: readPosition, params: [] },
+    ];
+    this.#hasBegun = true;
+    const answer = this.#lease.runToEnd(steps, COMMIT_TIMEOUT_MS + COMMIT_ANSWER_MARGIN_MS);
+    void answer.finally(onEnd);
+    return this.#read(await this.#patiently(answer));
+  }
+
+  async #patiently(answer: Promise<Observed>): Promise<Observed> {
+    const first = await within(answer, this.#options.limits);
+    if ('value' in first) return first.value;
+    const second = await within(answer, forAtMost(COMMIT_GRACE_MS));
+    if ('value' in second) return second.value;
+    throw new StowageError('COMMIT_OUTCOME_UNKNOWN', {
+      message: 'The call ended while the commit was waiting; repeat with the same request_id.',
+    });
+  }
+
+  #read({ results, notices, error }: Observed): bigint {
+    const committed = results.find((result) => result.tag === 'COMMIT');
+    if (committed === undefined) {
+      if (error === undefined) throw new StowageError('INTERNAL', { cause: 'COMMIT rolled back' });
+      throw toStowageError(error, this.#context(isRefusal(error) ? 'write' : 'commit'));
+    }
+    if (notices.some(isSyncWaitGivenUp)) throw new StowageError('COMMIT_NOT_REPLICATED');
+    const row = results.at(-1)?.rows[0] as (typeof readPosition)['row'];
+    if (error !== undefined || row === undefined || row.lsn === null) {
+      // Committed, but without the LSN there is no token: the repeat gets the answer with one.
+      throw new StowageError('COMMIT_OUTCOME_UNKNOWN', { cause: error });
+    }
+    return parseLsn(row.lsn);
+  }
+
+  #context(phase: FailureContext['phase']): FailureContext {
+    const { node, limits } = this.#options;
+    return { phase, node, deadlineMs: limits.deadlineMs };
+  }
+}
+
+/** Why COMMIT is not even sent. */
+function obstacleOf(limits: Limits): StowageError | undefined {
+  if (limits.signal.aborted) return interruptionError('aborted', limits);
+  if (performance.now() >= limits.deadlineMs) return interruptionError('deadline', limits);
+  return undefined;
+}
+
+/**
+ * True for an answer that says the transaction was rolled back. A session that was ended, even with
+ * an answer, may have committed: the server can be stopped while it waits for a standby.
+ */
+function isRefusal(error: unknown): boolean {
+  return isServerError(error) && error.severity === 'ERROR';
+}
+
+function isSyncWaitGivenUp(notice: Notice): boolean {
+  return notice.routine === SYNC_WAIT_ROUTINE;
+}
