@@ -39,7 +39,7 @@ const types = columns.map((column) => column.type);
 const lanes: Readonly<Record<string, (row: number) => JsonObject>> = {
   'without metadata': () => ({}),
   'three short keys': (row) => ({ team: `team-${row % 40}`, tier: 'gold', retention_days: 90 }),
-  'twelve keys, nested': (row) => ({
+  'eight keys, nested': (row) => ({
     owner: { team: `team-${row % 40}`, email: 'someone@example.org' },
     labels: ['raw', 'imported', 'eu-west-1'],
     checksum: { sha256: 'b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9' },

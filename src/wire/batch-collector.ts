@@ -1,6 +1,7 @@
 /**
- * Collects encoded rows into the bytes of one streamed message. The shape is the one that the reader
- * of a stream asks for (`TupleCollector` of the postgres room, which this room does not import).
+ * Collects encoded rows into the bytes of one streamed message. The shape is the one that the
+ * reader of a stream asks for (`TupleCollector` of the postgres room, which this room must not
+ * import).
  */
 
 import { crc32 } from 'node:zlib';
@@ -9,12 +10,12 @@ import { WireError } from './wire-error.js';
 import { WireWriter } from './writer.js';
 
 /** The first batch leaves early, so that a consumer has something to do at once. */
-export const FIRST_BATCH_ITEMS = 256;
-export const FIRST_BATCH_BYTES = 8 * 1024;
+const FIRST_BATCH_ITEMS = 256;
+const FIRST_BATCH_BYTES = 8 * 1024;
 
 /** Later batches double from the one to the other; beyond 256 KiB nothing is gained. */
-export const BATCH_BYTES_MIN = 64 * 1024;
-export const BATCH_BYTES_MAX = 256 * 1024;
+const BATCH_BYTES_MIN = 64 * 1024;
+const BATCH_BYTES_MAX = 256 * 1024;
 
 /** Room for the row that makes a batch full, so that it rarely grows for it. */
 const LAST_ROW_BYTES = 16 * 1024;
@@ -53,9 +54,9 @@ export interface BatchCollector {
 }
 
 /**
- * Makes a collector. A batch is full after 256 rows or 8 KiB if it is the first, after 64, 128 and at
- * last 256 KiB if it is a later one. It takes rows beyond that, up to the writer's limit, because a
- * reader may have a chunk of them in hand.
+ * Makes a collector. A batch is full after 256 rows or 8 KiB if it is the first, after 64, 128 and
+ * at last 256 KiB if it is a later one. It takes rows beyond that, up to the writer's limit,
+ * because a reader may have a chunk of them in hand.
  * @throws {Error} if there is no such key column
  */
 export function createBatchCollector(options: BatchCollectorOptions): BatchCollector {

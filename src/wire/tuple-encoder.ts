@@ -1,8 +1,8 @@
 /**
  * Compiles a row's columns and a message's fields into one function that turns the row's bytes, as
- * PostgreSQL sends them in binary format, into the message's bytes, and makes no JavaScript value on
- * the way. Closures, no generated source: `new Function` is no quicker here and is refused wherever
- * code generation is.
+ * PostgreSQL sends them in binary format, into the message's bytes, and makes no JavaScript value
+ * on the way. Closures, no generated source: `new Function` is no quicker here and is refused
+ * wherever code generation is.
  */
 
 import type { DescField, DescMessage } from '@bufbuild/protobuf';
@@ -41,13 +41,13 @@ export interface TupleEncoder {
 const ITEM_GROWTH_BYTES_MAX = 10;
 
 /**
- * Compiles an encoder. Columns are written in their order; null is left out, as is the zero value of
- * a field without `optional`, and a jsonb `{}`. With the columns in the order of their field numbers
- * the bytes are those of protobuf-es.
+ * Compiles an encoder. Columns are written in their order; null is left out, as is the zero value
+ * of a field without `optional`, and a jsonb `{}`. With the columns in the order of their field
+ * numbers the bytes are those of protobuf-es.
  *
  * @param desc the message
  * @param columns the row's columns, all of them, each a field of its own
- * @param entry the repeated field that each message is an item of; left out: the message stands bare
+ * @param entry the repeated field that each message is an item of; left out: it stands bare
  * @throws {Error} if a column has no field or one of another type, or `entry` has other items
  */
 export function compileTupleEncoder(

@@ -1,4 +1,4 @@
-/** Writes JSON as PostgreSQL writes a jsonb: keys by length, then bytes; numbers without exponent. */
+/** Writes JSON as PostgreSQL writes a jsonb: keys by length, then bytes; no exponents. */
 
 import type { JsonValue } from '@bufbuild/protobuf';
 
