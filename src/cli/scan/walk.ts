@@ -27,19 +27,29 @@ export type WalkedSkip = { readonly kind: 'skip'; readonly skip: Skip } & Hides;
 export type WalkEntry = WalkedFile | WalkedSkip;
 
 interface Child {
-  readonly path: Buffer;
+  readonly name: Buffer;
   readonly sortName: Buffer;
-  /** Undefined where the name is not UTF-8. */
-  readonly key: string | undefined;
   readonly type: 'file' | 'directory' | 'link' | 'other';
   /** Asked for ahead, so that the disk is never waited for one file at a time. */
   stats?: Promise<BigIntStats | string>;
 }
 
+/** A directory on the way; paths are put together late, for a directory may hold millions. */
 interface Level {
+  readonly directory: Buffer;
+  /** What the keys in it begin with. */
+  readonly prefix: string;
   readonly children: readonly Child[];
   next: number;
   statsAsked: number;
+}
+
+/** A child that is being looked at. */
+interface Visit {
+  readonly child: Child;
+  readonly path: Buffer;
+  /** Undefined where the name is not UTF-8. */
+  readonly key: string | undefined;
 }
 
 /** Files whose facts are asked for ahead within a directory. */
@@ -51,62 +61,64 @@ function childType(entry: Dirent<Buffer>): Child['type'] {
   return entry.isSymbolicLink() ? 'link' : 'other';
 }
 
-function toChild(directory: Buffer, prefix: string, entry: Dirent<Buffer>): Child {
+function toChild(entry: Dirent<Buffer>): Child {
   const type = childType(entry);
-  const text = nameText(entry.name);
-  return {
-    path: joinPath(directory, entry.name),
-    sortName: sortName(entry.name, type === 'directory'),
-    key: text === undefined ? undefined : prefix + text,
-    type,
-  };
+  return { name: entry.name, sortName: sortName(entry.name, type === 'directory'), type };
 }
 
 async function readLevel(directory: Buffer, prefix: string): Promise<Level> {
   const entries = await readdir(directory, { withFileTypes: true, encoding: 'buffer' });
-  const children = entries.map((entry) => toChild(directory, prefix, entry));
+  const children = entries.map(toChild);
   children.sort((a, b) => Buffer.compare(a.sortName, b.sortName));
-  return { children, next: 0, statsAsked: 0 };
+  return { directory, prefix, children, next: 0, statsAsked: 0 };
 }
 
 function askStats(level: Level): void {
   const end = Math.min(level.children.length, level.next + statsAheadMax);
   for (let index = Math.max(level.statsAsked, level.next); index < end; index += 1) {
     const child = level.children[index];
-    if (child?.type === 'file' && child.key !== undefined) {
-      child.stats = lstat(child.path, { bigint: true }).catch(fileErrorCode);
+    if (child?.type === 'file') {
+      const path = joinPath(level.directory, child.name);
+      child.stats = lstat(path, { bigint: true }).catch(fileErrorCode);
     }
   }
   level.statsAsked = end;
 }
 
-function skipOf(child: Child, reason: Skip['reason'], hides: Hides, detail?: string): WalkedSkip {
-  const skip: Skip = { path: child.path, reason, ...(detail === undefined ? {} : { detail }) };
+function visit(level: Level, child: Child): Visit {
+  const text = nameText(child.name);
+  const key = text === undefined ? undefined : level.prefix + text;
+  return { child, path: joinPath(level.directory, child.name), key };
+}
+
+function skipOf(visited: Visit, reason: Skip['reason'], hides: Hides, detail?: string): WalkedSkip {
+  const skip: Skip = { path: visited.path, reason, ...(detail === undefined ? {} : { detail }) };
   return { kind: 'skip', skip, ...hides };
 }
 
 const nothing: Hides = { hides: 'nothing' };
 
-/** The skip that the name alone decides; undefined where there is none. */
-function skipByName(child: Child): WalkedSkip | undefined {
-  if (child.type === 'link') return skipOf(child, 'symbolic-link', nothing);
-  if (child.type === 'other') return skipOf(child, 'not-a-file', nothing);
-  if (child.key === undefined) return skipOf(child, 'not-utf8', nothing);
+/** The skip that name and type decide; undefined where there is none. */
+function skipByName(visited: Visit): WalkedSkip | undefined {
+  const { child, key } = visited;
+  if (child.type === 'link') return skipOf(visited, 'symbolic-link', nothing);
+  if (child.type === 'other') return skipOf(visited, 'not-a-file', nothing);
+  if (key === undefined) return skipOf(visited, 'not-utf8', nothing);
   // What is in a directory has at least its key, a slash and a byte.
-  const bytes = Buffer.byteLength(child.key) + (child.type === 'directory' ? 2 : 0);
-  return bytes > keyBytesMax ? skipOf(child, 'key-too-long', nothing) : undefined;
+  const bytes = Buffer.byteLength(key) + (child.type === 'directory' ? 2 : 0);
+  return bytes > keyBytesMax ? skipOf(visited, 'key-too-long', nothing) : undefined;
 }
 
-async function fileEntry(child: Child, key: string): Promise<WalkEntry> {
-  const stats = await child.stats;
+async function fileEntry(visited: Visit, key: string): Promise<WalkEntry> {
+  const stats = await visited.child.stats;
   if (stats === undefined || typeof stats === 'string') {
     return stats === 'ENOENT'
-      ? skipOf(child, 'vanished', nothing)
-      : skipOf(child, 'unreadable', { hides: 'key', key }, stats);
+      ? skipOf(visited, 'vanished', nothing)
+      : skipOf(visited, 'unreadable', { hides: 'key', key }, stats);
   }
-  if (stats.isSymbolicLink()) return skipOf(child, 'symbolic-link', nothing);
-  if (!stats.isFile()) return skipOf(child, 'not-a-file', nothing);
-  return { kind: 'file', key, path: child.path, size: stats.size, mtimeNs: stats.mtimeNs };
+  if (stats.isSymbolicLink()) return skipOf(visited, 'symbolic-link', nothing);
+  if (!stats.isFile()) return skipOf(visited, 'not-a-file', nothing);
+  return { kind: 'file', key, path: visited.path, size: stats.size, mtimeNs: stats.mtimeNs };
 }
 
 /**
@@ -126,19 +138,21 @@ export async function* walk(root: Buffer, prefix: string): AsyncGenerator<WalkEn
       levels.pop();
       continue;
     }
-    const skip = skipByName(child);
-    if (skip !== undefined || child.key === undefined) {
+    const visited = visit(level, child);
+    const skip = skipByName(visited);
+    if (skip !== undefined || visited.key === undefined) {
       if (skip !== undefined) yield skip;
     } else if (child.type === 'directory') {
-      const key = `${child.key}/`;
-      const below = await readLevel(child.path, key).catch(fileErrorCode);
+      const key = `${visited.key}/`;
+      const below = await readLevel(visited.path, key).catch(fileErrorCode);
       if (typeof below === 'string') {
-        yield skipOf(child, 'unreadable', { hides: 'prefix', key }, below);
+        yield skipOf(visited, 'unreadable', { hides: 'prefix', key }, below);
       } else {
         levels.push(below);
       }
     } else {
-      yield await fileEntry(child, child.key);
+      yield await fileEntry(visited, visited.key);
+      delete child.stats;
     }
   }
 }
