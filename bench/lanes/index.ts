@@ -1,0 +1,8 @@
+/** Every lane, in the order in which they run. A lane is a file of this folder and a line here. */
+
+import type { Lane } from '../frame/lane.js';
+import { exportLane } from './export.js';
+import { ingest } from './ingest.js';
+import { pointRead } from './point-read.js';
+
+export const lanes: readonly Lane[] = [pointRead, exportLane, ingest];
