@@ -1,9 +1,9 @@
 /** How jobs reach the database, and how one of many servers does the work of all. */
 
-import { v7 as uuid } from 'uuid';
 import type { Call } from '../postgres/call.js';
 import type { Router, Transaction } from '../postgres/router-api.js';
 import { statement } from '../postgres/statement.js';
+import { systemCall } from '../postgres/system-call.js';
 
 /** How long one transaction of a job may take, in ms. */
 const TRANSACTION_TIMEOUT_MS = 30_000;
@@ -20,18 +20,7 @@ const takeElection = statement<{ elected: boolean }>({
 
 /** The call that a transaction of a job is made for. */
 export function jobCall(job: string, signal: AbortSignal): Call {
-  return {
-    requestId: uuid(),
-    method: `jobs/${job}`,
-    project: 'default',
-    principal: 'system',
-    origin: { address: undefined, userAgent: undefined },
-    deadlineMs: performance.now() + TRANSACTION_TIMEOUT_MS,
-    signal,
-    freshness: { kind: 'strong' },
-    tokens: [],
-    onServed: () => undefined,
-  };
+  return systemCall({ method: `stowage.jobs/${job}`, timeoutMs: TRANSACTION_TIMEOUT_MS, signal });
 }
 
 /**

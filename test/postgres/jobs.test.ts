@@ -1,0 +1,137 @@
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { cleanRequestLogJob } from '../../src/jobs/clean-request-log.js';
+import { ensurePartitions } from '../../src/jobs/ensure-partitions.js';
+import { createRunningJob, type Job } from '../../src/jobs/job.js';
+import { allJobs, createJobs } from '../../src/jobs/jobs.js';
+import { NEVER } from '../../src/lib/interruption.js';
+import type { Router } from '../../src/postgres/router-api.js';
+import type { RouterHandle } from '../../src/postgres/router-handle.js';
+import { sharedCluster } from '../support/cluster.js';
+import { createTestDatabase, type TestConnection, type TestDatabase } from '../support/database.js';
+import { recordRuns } from '../support/job-runs.js';
+import { startTestRouter } from '../support/router.js';
+
+let database: TestDatabase;
+let owner: TestConnection;
+let router: RouterHandle;
+
+beforeAll(async () => {
+  const { nodes } = sharedCluster();
+  database = await createTestDatabase(nodes[0]?.url ?? '');
+  owner = await database.connect();
+  router = await startTestRouter({ url: database.serviceUrl ?? '', nodes });
+});
+
+afterAll(async () => {
+  await router.close();
+  await database.drop();
+});
+
+/** The jobs' names and makers, for a router that does not exist yet when tests are named. */
+const contract = allJobs({} as Router).map((job, index) => ({
+  name: job.name,
+  intervalMs: job.intervalMs,
+  make: (): Job => {
+    const made = allJobs(router)[index];
+    if (made === undefined) throw new Error('the list of jobs is not constant');
+    return made;
+  },
+}));
+
+describe('every job', () => {
+  it('has a name of its own', () => {
+    expect(new Set(contract.map((job) => job.name)).size).toBe(contract.length);
+  });
+});
+
+describe.each(contract)('the job $name', ({ name, intervalMs, make }) => {
+  it('has a name for metrics and an interval of a second to a day', () => {
+    expect(name).toMatch(/^[a-z]+(-[a-z]+)*$/);
+    expect(intervalMs).toBeGreaterThanOrEqual(1000);
+    expect(intervalMs).toBeLessThanOrEqual(86_400_000);
+  });
+
+  it('runs as the service, stops, and runs again', async () => {
+    const recorded = recordRuns(name);
+    const running = createRunningJob(make());
+    onTestFinished(recorded.stop);
+    for (const count of [1, 2]) {
+      running.start();
+      running.start();
+      await recorded.first(count);
+      await running.stop();
+      await running.stop();
+    }
+    expect(recorded.runs.map((run) => run.outcome)).toEqual(['succeeded', 'succeeded']);
+  });
+
+  it('does nothing once it is told to stop', async () => {
+    const reason = new Error('stopped');
+    await make()
+      .run(AbortSignal.abort(reason))
+      .catch((error: unknown) => expect(error).toBeDefined());
+  });
+
+  it('does no harm beside itself', async () => {
+    await Promise.all([1, 2, 3].map(() => make().run(NEVER)));
+  });
+});
+
+describe('ensurePartitions', () => {
+  it('makes as the service what lacks', async () => {
+    const [partition] = await owner.query<{ name: string }>(
+      `select max(inhrelid::regclass::text) as name from pg_inherits
+       where inhparent = 'storage_changes'::regclass`,
+    );
+    await owner.query(`drop table ${partition?.name}`);
+    expect(await ensurePartitions(router, NEVER)).toBe(1);
+    expect(await ensurePartitions(router, NEVER)).toBe(0);
+  });
+});
+
+describe('the request log', () => {
+  const remembered = async (): Promise<unknown[]> =>
+    owner.query(`select principal, count(*)::int as requests from request_log
+                 group by principal order by principal`);
+
+  const remember = async (principal: string, count: number, age: string): Promise<void> => {
+    await owner.query(
+      `insert into request_log (project_id, principal, request_id, method, request_sha256,
+         response, created_at)
+       select 'default', $1, gen_random_uuid(), 'm', sha256(''), '', now() - $3::interval
+       from generate_series(1, $2)`,
+      [principal, count, age],
+    );
+  };
+
+  it('forgets what is older than a day, in batches, and nothing else', async () => {
+    await remember('old', 2500, '24 hours 1 minute');
+    await remember('recent', 3, '23 hours 59 minutes');
+    await cleanRequestLogJob(router).run(NEVER);
+    expect(await remembered()).toEqual([{ principal: 'recent', requests: 3 }]);
+  });
+
+  it('is left to the server that is elected', async () => {
+    await remember('old', 1, '2 days');
+    await owner.query('begin');
+    await owner.query(
+      `select pg_advisory_xact_lock(hashtextextended('stowage_job_clean-request-log', 0))`,
+    );
+    await cleanRequestLogJob(router).run(NEVER);
+    await owner.query('rollback');
+    expect(await remembered()).toContainEqual({ principal: 'old', requests: 1 });
+    await cleanRequestLogJob(router).run(NEVER);
+    expect(await remembered()).not.toContainEqual({ principal: 'old', requests: 1 });
+  });
+});
+
+describe('all jobs together', () => {
+  it('start and stop as one', async () => {
+    const jobs = createJobs(router);
+    const recorded = contract.map(({ name }) => recordRuns(name));
+    jobs.start();
+    await Promise.all(recorded.map((each) => each.first(1)));
+    await jobs.stop();
+    for (const each of recorded) each.stop();
+  });
+});
