@@ -1,6 +1,6 @@
 /**
  * One encoder for each pair of a PostgreSQL type in binary format and the protobuf field it
- * becomes. Each writes tag and value from the column's bytes; none makes a JavaScript value of them.
+ * becomes. Each writes tag and value from the column's bytes; no JavaScript value is made of them.
  */
 
 import { type DescField, ScalarType } from '@bufbuild/protobuf';
