@@ -1,0 +1,190 @@
+/**
+ * The RPCs of door 2: each method in Connect, gRPC-Web and gRPC, all of them through the pipeline.
+ */
+
+import type { Message } from '@bufbuild/protobuf';
+import {
+  type ContextValues,
+  createContextKey,
+  createContextValues,
+  type HandlerContext,
+} from '@connectrpc/connect';
+import type { UniversalHandler } from '@connectrpc/connect/protocol';
+import { createHandlerFactory as connectFactory } from '@connectrpc/connect/protocol-connect';
+import { createHandlerFactory as grpcFactory } from '@connectrpc/connect/protocol-grpc';
+import { createHandlerFactory as grpcWebFactory } from '@connectrpc/connect/protocol-grpc-web';
+import { compressionBrotli, compressionGzip } from '@connectrpc/connect-node';
+import type { Call } from '../postgres/call.js';
+import type { MethodDefinition } from '../services/handler.js';
+import { decodeAnswer } from './answers.js';
+import { connectInbound, requestFault, toConnectError } from './connect-call.js';
+import { StrictJsonDecoder } from './connect-json.js';
+import type { Pipeline } from './pipeline.js';
+import type { ServerCall } from './server-call.js';
+import { toStowageError } from './status.js';
+import { malformed, messageBytesMax } from './validation.js';
+
+type MethodSpec = Parameters<ReturnType<typeof grpcFactory>>[0];
+
+/** What a request brings along for its handler. */
+export interface RequestState {
+  readonly origin: Call['origin'];
+  /** Whether the call has reached the pipeline, which then answers for its errors. */
+  isOpen: boolean;
+}
+
+const requestState = createContextKey<RequestState | undefined>(undefined);
+
+/** The values with which a request is handed to its handler. */
+export function contextValuesOf(state: RequestState): ContextValues {
+  return createContextValues().set(requestState, state);
+}
+
+/** One RPC as door 2 serves it. */
+export interface ConnectRoute {
+  readonly definition: MethodDefinition;
+  /** Handlers by protocol; each knows the content types that are its own. */
+  readonly handlers: readonly UniversalHandler[];
+}
+
+/**
+ * Routes by path. Streams, and unary calls of the gRPC protocols, are given to Connect as bidi
+ * streams, which look the same on the wire: their requests are then parsed while our code reads
+ * them, and what is malformed becomes our error and not Connect's own.
+ */
+export function connectRoutes(
+  definitions: Iterable<MethodDefinition>,
+  pipeline: Pipeline,
+): ReadonlyMap<string, ConnectRoute> {
+  const options = {
+    acceptCompression: [compressionGzip, compressionBrotli],
+    readMaxBytes: messageBytesMax,
+    // Above this a timer overflows and fires at once.
+    maxTimeoutMs: 2 ** 31 - 1,
+    jsonOptions: { ignoreUnknownFields: false, textDecoder: new StrictJsonDecoder() },
+    binaryOptions: { recursionLimit: 200 },
+  };
+  const connect = connectFactory(options);
+  const grpc = grpcFactory(options);
+  const grpcWeb = grpcWebFactory(options);
+  const routes = new Map<string, ConnectRoute>();
+  for (const definition of definitions) {
+    const stream = streamSpec(definition, pipeline);
+    const unary = definition.kind === 'unary' ? unarySpec(definition, pipeline) : stream;
+    routes.set(`/${nameOf(definition)}`, {
+      definition,
+      handlers: [connect(unary), grpcWeb(stream), grpc(stream)],
+    });
+  }
+  return routes;
+}
+
+function nameOf({ method }: MethodDefinition): string {
+  return `${method.parent.typeName}/${method.name}`;
+}
+
+function open(
+  definition: MethodDefinition,
+  pipeline: Pipeline,
+  context: HandlerContext,
+): ServerCall {
+  const state = context.values.get(requestState);
+  if (state !== undefined) {
+    state.isOpen = true;
+  }
+  const origin = state?.origin ?? { address: undefined, userAgent: undefined };
+  const call = pipeline.open(connectInbound(context, nameOf(definition), definition.kind, origin));
+  // Also aborted at the end of every call; an ended one takes no notice.
+  context.signal.addEventListener('abort', () => {
+    call.cancel();
+  });
+  if (context.signal.aborted) {
+    call.cancel();
+  }
+  return call;
+}
+
+function unarySpec(
+  definition: Extract<MethodDefinition, { kind: 'unary' }>,
+  pipeline: Pipeline,
+): MethodSpec {
+  return {
+    kind: 'unary',
+    method: definition.method,
+    impl: async (request, context) => {
+      const call = open(definition, pipeline, context);
+      try {
+        return await pipeline.unary(call, definition, request, decodeAnswer);
+      } catch (error) {
+        throw toConnectError(toStowageError(error), call.requestId);
+      }
+    },
+  };
+}
+
+function streamSpec(definition: MethodDefinition, pipeline: Pipeline): MethodSpec {
+  const spec = {
+    kind: 'bidi_streaming',
+    method: definition.method,
+    async *impl(requests: AsyncIterable<Message>, context: HandlerContext) {
+      const call = open(definition, pipeline, context);
+      try {
+        yield* answers(definition, pipeline, call, typed(requests));
+      } catch (error) {
+        throw toConnectError(toStowageError(error), call.requestId);
+      }
+    },
+  };
+  // Connect takes the wire's form from `kind`, and path and types from `method`.
+  return spec as MethodSpec;
+}
+
+async function* answers(
+  definition: MethodDefinition,
+  pipeline: Pipeline,
+  call: ServerCall,
+  requests: AsyncIterable<Message>,
+): AsyncGenerator<Message, void, undefined> {
+  if (definition.kind === 'bidi_streaming') {
+    yield* pipeline.bidi(call, definition, requests, decodeAnswer);
+    return;
+  }
+  const request = await single(requests, pipeline, call);
+  if (definition.kind === 'unary') {
+    yield await pipeline.unary(call, definition, request, decodeAnswer);
+  } else {
+    yield* pipeline.stream(call, definition, request, decodeAnswer);
+  }
+}
+
+/** The one request of a call. @throws StowageError INVALID_REQUEST, for none or a second too */
+async function single(
+  requests: AsyncIterable<Message>,
+  pipeline: Pipeline,
+  call: ServerCall,
+): Promise<Message> {
+  try {
+    let request: Message | undefined;
+    for await (const each of requests) {
+      if (request !== undefined) {
+        throw malformed('there must be one request only');
+      }
+      request = each;
+    }
+    if (request === undefined) {
+      throw malformed('there is no request');
+    }
+    return request;
+  } catch (thrown) {
+    throw pipeline.refuse(call, thrown);
+  }
+}
+
+/** Requests whose faults are our errors. */
+async function* typed(requests: AsyncIterable<Message>): AsyncGenerator<Message, void, undefined> {
+  try {
+    yield* requests;
+  } catch (thrown) {
+    throw requestFault(thrown);
+  }
+}

@@ -1,0 +1,293 @@
+/**
+ * Door 2: the services as Connect (JSON and protobuf), gRPC-Web and gRPC over one port for HTTP/1.1
+ * and HTTP/2, and the health pages beside them.
+ */
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import { ConnectError } from '@connectrpc/connect';
+import type { UniversalServerResponse } from '@connectrpc/connect/protocol';
+import { errorFromJsonBytes } from '@connectrpc/connect/protocol-connect';
+import {
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from '@connectrpc/connect-node';
+import type { Address, ServerSettings } from '../config.js';
+import { StowageError } from '../errors.js';
+import type { Call } from '../postgres/call.js';
+import type { ServiceDefinition } from '../services/handler.js';
+import { requestFault, toConnectError } from './connect-call.js';
+import { judge, preflightHeaders } from './connect-guard.js';
+import {
+  type ConnectRoute,
+  connectRoutes,
+  contextValuesOf,
+  type RequestState,
+} from './connect-handlers.js';
+import { writeError } from './connect-refusal.js';
+import type { Health } from './health.js';
+import { type HttpLimits, type HttpListener, listenHttp } from './http-listener.js';
+import type { Pipeline } from './pipeline.js';
+import type { InboundCall } from './server-call.js';
+import { malformed } from './validation.js';
+
+type Request = IncomingMessage | Http2ServerRequest;
+type Response = ServerResponse | Http2ServerResponse;
+
+interface Exchange {
+  readonly request: Request;
+  readonly response: Response;
+  readonly origin: Call['origin'];
+}
+
+/** What the door needs of the settings. */
+export type ConnectDoorSettings = Pick<
+  ServerSettings,
+  'httpAddress' | 'allowedHosts' | 'allowedOrigins'
+>;
+
+/** Bidi RPCs need HTTP/2; over HTTP/1.1 these do the same by one call a message. */
+const unaryTwins: Readonly<Record<string, string>> = {
+  '/stowage.v1.StorageService/IngestObjects': 'stowage.v1.StorageService/BatchRecordObjects',
+};
+
+const userAgentCharactersMax = 512;
+
+/** A door that listens. */
+export interface ConnectDoor {
+  readonly address: Address;
+  /** Stops accepting and tells callers to go elsewhere; running calls go on. */
+  stop(): void;
+  /** Ends what is left and resolves when all is closed. */
+  close(): Promise<void>;
+}
+
+/** Opens the door. @throws Error with the system's code when the address cannot be had */
+export async function openConnectDoor(
+  settings: ConnectDoorSettings,
+  services: readonly ServiceDefinition[],
+  pipeline: Pipeline,
+  health: Health,
+  limits?: HttpLimits,
+): Promise<ConnectDoor> {
+  const door = new Door(settings, services, pipeline, health);
+  const handler = (request: Request, response: Response) => {
+    void door.serve(request, response);
+  };
+  const listener: HttpListener = await listenHttp(settings.httpAddress, handler, limits);
+  return {
+    address: listener.address,
+    stop: () => {
+      door.isStopped = true;
+      listener.stop();
+    },
+    close: () => listener.close(),
+  };
+}
+
+class Door {
+  isStopped = false;
+  readonly #settings: ConnectDoorSettings;
+  readonly #pipeline: Pipeline;
+  readonly #health: Health;
+  readonly #routes: ReadonlyMap<string, ConnectRoute>;
+
+  constructor(
+    settings: ConnectDoorSettings,
+    services: readonly ServiceDefinition[],
+    pipeline: Pipeline,
+    health: Health,
+  ) {
+    this.#settings = settings;
+    this.#pipeline = pipeline;
+    this.#health = health;
+    this.#routes = connectRoutes(
+      services.flatMap(({ methods }) => methods),
+      pipeline,
+    );
+  }
+
+  /** Answers one request. Never rejects: what goes wrong behind the headers is the transport's end. */
+  async serve(request: Request, response: Response): Promise<void> {
+    // Taken at once: a request that is destroyed has forgotten its socket.
+    const exchange: Exchange = { request, response, origin: originOf(request) };
+    // What a refused caller still sends is read and dropped, or its connection would stand still.
+    response.once('finish', () => request.resume());
+    try {
+      await this.#serve(exchange);
+    } catch (thrown) {
+      if (response.headersSent) {
+        response.destroy();
+      } else {
+        this.#refuse(exchange, requestFault(thrown));
+      }
+    }
+  }
+
+  async #serve(exchange: Exchange): Promise<void> {
+    const { request, response } = exchange;
+    if (this.isStopped && request.httpVersionMajor === 1) {
+      response.setHeader('connection', 'close');
+    }
+    const verdict = judge(this.#settings, {
+      host: hostOf(request),
+      origin: headerOf(request, 'origin'),
+      localAddress: request.socket.localAddress,
+    });
+    if (verdict.kind !== 'allowed') {
+      const error = new StowageError('PERMISSION_DENIED', { message: verdict.message });
+      this.#refuse(exchange, error, verdict.kind === 'foreign_host' ? 421 : 403);
+      return;
+    }
+    for (const [name, value] of Object.entries(verdict.corsHeaders)) {
+      response.setHeader(name, value);
+    }
+    if (request.method === 'OPTIONS') {
+      response.writeHead(204, { ...preflightHeaders }).end();
+    } else if (!this.#page(request, response)) {
+      await this.#call(exchange);
+    }
+  }
+
+  #page(request: Request, response: Response): boolean {
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      return false;
+    }
+    const { canRead, canWrite } = this.#health;
+    switch (pathOf(request)) {
+      case '/healthz':
+        writeJson(response, 200, { status: 'SERVING' });
+        return true;
+      case '/readyz':
+        writeJson(response, canRead ? 200 : 503, {
+          status: canRead ? 'SERVING' : 'NOT_SERVING',
+          read: canRead,
+          write: canWrite,
+        });
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  async #call(exchange: Exchange): Promise<void> {
+    const { request, response, origin } = exchange;
+    const path = pathOf(request);
+    const route = this.#routes.get(path);
+    if (route === undefined) {
+      const message = `there is no method ${path}`;
+      this.#refuse(exchange, new StowageError('UNIMPLEMENTED', { message }), 404);
+      return;
+    }
+    if (route.definition.kind === 'bidi_streaming' && request.httpVersionMajor === 1) {
+      const message = `${path.slice(1)} streams both ways and needs HTTP/2${twinAdvice(path)}`;
+      this.#refuse(exchange, new StowageError('UNIMPLEMENTED', { message }));
+      return;
+    }
+    const handler = pickHandler(route, request);
+    if (typeof handler === 'number') {
+      const fault = malformed(
+        handler === 405
+          ? `${request.method} is not how this method is called`
+          : 'the content type is none of application/json, application/proto, gRPC or gRPC-Web',
+      );
+      this.#refuse(exchange, fault, handler);
+      return;
+    }
+    const state: RequestState = { origin, isOpen: false };
+    const answer = await handler({
+      ...universalRequestFromNodeRequest(request, response, undefined, contextValuesOf(state)),
+      // The standard iterator would destroy the connection when a message too large is left unread.
+      body: request.iterator({ destroyOnReturn: false }),
+    });
+    if (state.isOpen || answer.status === 200) {
+      await universalResponseToNodeResponse(answer, response);
+    } else {
+      this.#refuse(exchange, await connectFault(answer));
+    }
+  }
+
+  /** Answers with an error that arose before a handler; the pipeline counts it and names it. */
+  #refuse(exchange: Exchange, error: StowageError, httpStatus?: number): void {
+    const { request, response } = exchange;
+    const call = this.#pipeline.open(refusedInbound(exchange));
+    const refusal = this.#pipeline.refuse(call, error);
+    const status = refusal === error ? httpStatus : undefined;
+    writeError(request, response, toConnectError(refusal, call.requestId), status);
+  }
+}
+
+function pickHandler(route: ConnectRoute, request: Request) {
+  const { method = '' } = request;
+  const contentType = headerOf(request, 'content-type') ?? '';
+  const byMethod = route.handlers.filter((each) => each.allowedMethods.includes(method));
+  const [only] = byMethod;
+  if (only === undefined) {
+    return 405;
+  }
+  // A Connect GET has no content type.
+  return contentType === '' && byMethod.length === 1
+    ? only
+    : (byMethod.find((each) => each.supportedContentType(contentType)) ?? 415);
+}
+
+/** What Connect found wrong with a unary request before our code was reached. */
+async function connectFault(answer: UniversalServerResponse): Promise<StowageError> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of answer.body ?? []) {
+    chunks.push(chunk);
+  }
+  const fallback = new ConnectError(`HTTP ${answer.status}`);
+  try {
+    return requestFault(errorFromJsonBytes(Buffer.concat(chunks), undefined, fallback));
+  } catch {
+    return malformed(fallback.rawMessage);
+  }
+}
+
+function twinAdvice(path: string): string {
+  const twin = unaryTwins[path];
+  return twin === undefined ? '' : `; over HTTP/1.1 call ${twin}`;
+}
+
+function refusedInbound({ request, response, origin }: Exchange): InboundCall {
+  return {
+    door: 'connect',
+    method: pathOf(request).slice(1),
+    kind: 'unary',
+    origin,
+    headers: (name) => {
+      const value = headerOf(request, name);
+      return value === undefined ? [] : [value];
+    },
+    timeoutMs: undefined,
+    setHeader: (name, value) => {
+      response.setHeader(name, value);
+    },
+  };
+}
+
+function originOf(request: Request): Call['origin'] {
+  return {
+    address: request.socket.remoteAddress?.replace(/^::ffff:/, ''),
+    userAgent: headerOf(request, 'user-agent')?.slice(0, userAgentCharactersMax),
+  };
+}
+
+function hostOf(request: Request): string | undefined {
+  return 'authority' in request ? request.authority : request.headers.host;
+}
+
+function headerOf(request: Request, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value.join(', ') : value;
+}
+
+function pathOf(request: Request): string {
+  return request.url?.split('?', 1)[0] ?? '';
+}
+
+function writeJson(response: Response, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+  response.end(`${JSON.stringify(body)}\n`);
+}
