@@ -143,6 +143,13 @@ describe('compileTupleEncoder, items', () => {
     expect(bytes.equals(toBinary(samples, message))).toBe(true);
   });
 
+  it('has room for the jsonb that grows most', () => {
+    const json = `{"": [${'1,'.repeat(20_000)}1]}`;
+    const encoded = encodeValue('jsonb', 'jsonb', json);
+    expect(encoded.length).toBeGreaterThan(5.4 * json.length);
+    expect(encoded.equals(toBinary(sample, fromBinary(sample, encoded)))).toBe(true);
+  });
+
   it('names the fields of its columns', () => {
     expect(compileTupleEncoder(sample, columns).fieldNumbers).toEqual([1, 16]);
   });
@@ -150,7 +157,9 @@ describe('compileTupleEncoder, items', () => {
   it('refuses a tuple that is larger than a batch may be', () => {
     const bytes = tuple(['text', 'int8'], ['x'.repeat(100), 1n]);
     const encoder = compileTupleEncoder(sample, columns);
-    expect(() => encoder.encode(new WireWriter(1, 100), bytes, 0, bytes.length)).toThrow(WireError);
+    expect(() => encoder.encode(new WireWriter(1, 100), bytes, 0, bytes.length)).toThrow(
+      new WireError('a tuple of 118 bytes'),
+    );
   });
 });
 
