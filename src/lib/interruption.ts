@@ -1,5 +1,8 @@
 /** Waiting that ends early when a signal aborts or a deadline passes. */
 
+/** A signal that never aborts. */
+export const NEVER: AbortSignal = new AbortController().signal;
+
 /** What bounds an operation. */
 export interface Limits {
   readonly signal: AbortSignal;
@@ -36,7 +39,8 @@ export function watchLimits(
     interrupt('aborted');
     return stop;
   }
-  signal.addEventListener('abort', onAbort, { once: true });
+  // A listener of each operation on the one signal of all would look like a leak.
+  if (signal !== NEVER) signal.addEventListener('abort', onAbort, { once: true });
   const remainingMs = deadlineMs - performance.now();
   if (remainingMs <= TIMER_MAX_MS) {
     const onDeadline = () => {
@@ -84,6 +88,3 @@ export async function settlesWithin(
   );
   return 'value' in (await within(settled, limits));
 }
-
-/** A signal that never aborts. */
-export const NEVER: AbortSignal = new AbortController().signal;

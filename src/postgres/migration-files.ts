@@ -4,10 +4,11 @@
  * name is all that an older program sees of it.
  */
 
+import { existsSync } from 'node:fs';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { invalidField } from '../errors.js';
+import { invalidField, StowageError } from '../errors.js';
 
 /** The folder of the program's own migrations, beside this module in the source and when built. */
 export const migrationsFolder = fileURLToPath(new URL('./migrations', import.meta.url));
@@ -46,9 +47,11 @@ export function isBreaking(name: string): boolean {
 
 /**
  * Writes an empty migration with the next number and gives its path.
- * @throws StowageError INVALID_REQUEST where the name is not of the form `verb-noun`.
+ * @param folder default: that of the source, also for a program that was built from it
+ * @throws StowageError INVALID_REQUEST where the name has another form than `verb-noun`, or where
+ *   there is no source.
  */
-export async function createMigration(name: string, folder = migrationsFolder): Promise<string> {
+export async function createMigration(name: string, folder = sourceFolder()): Promise<string> {
   if (!NAME.test(name)) {
     throw invalidField('name', 'has the form verb-noun, or verb-noun.breaking, in lower case');
   }
@@ -57,4 +60,14 @@ export async function createMigration(name: string, folder = migrationsFolder): 
   const path = join(folder, `${String(number).padStart(4, '0')}_${name}.sql`);
   await writeFile(path, TEMPLATE, { flag: 'wx' });
   return path;
+}
+
+/** What is written beside a built program is lost with the next build. */
+function sourceFolder(): string {
+  if (import.meta.url.endsWith('.ts')) return migrationsFolder;
+  const source = fileURLToPath(new URL('../../../src/postgres/migrations', import.meta.url));
+  if (existsSync(source)) return source;
+  throw new StowageError('INVALID_REQUEST', {
+    message: 'Migrations are made in a checkout of the source; this program has none beside it.',
+  });
 }

@@ -153,7 +153,8 @@ interface Answer {
 function reasonFor(failure: FailureClass, context: FailureContext): Answer {
   switch (failure) {
     case 'demotion':
-      return { reason: 'NO_PRIMARY' };
+      // A statement that says it reads and writes is a defect wherever it runs.
+      return { reason: context.phase === 'read' ? 'INTERNAL' : 'NO_PRIMARY' };
     case 'connection_lost':
       if (context.phase === 'commit') return { reason: 'COMMIT_OUTCOME_UNKNOWN' };
       return { reason: context.phase === 'write' ? 'NO_PRIMARY' : 'NO_NODE' };

@@ -1,0 +1,287 @@
+import { describe, expect, it } from 'vitest';
+import { until } from '../../src/lib/wait.js';
+import type { TupleCollector } from '../../src/postgres/router-api.js';
+import { statement } from '../../src/postgres/statement.js';
+import { QUEUED_BATCHES_MAX } from '../../src/postgres/tuple-reader.js';
+import { settled, testCall } from '../support/router.js';
+import { useRouter } from '../support/use-router.js';
+
+const numbers = statement<{ number: number }>({
+  name: 'test-numbers',
+  intent: 'readPrimary',
+  text: `select number::int4, repeat('x', $2::int4) as filler
+         from generate_series(1, $1::int4) as number`,
+});
+
+const failing = statement({
+  name: 'test-failing-stream',
+  intent: 'readPrimary',
+  text: 'select 100 / ($1::int4 - number) as quotient from generate_series(1, 1000) as number',
+});
+
+const sleeping = statement({
+  name: 'test-sleeping-stream',
+  intent: 'readPrimary',
+  text: 'select 1 as one from pg_sleep($1::float8)',
+});
+
+const isolation = statement<{ isolation: string; readonly: string; pid: number }>({
+  name: 'test-isolation',
+  intent: 'read',
+  text: `select current_setting('transaction_isolation'), current_setting('transaction_read_only'),
+                current_setting('stowage.project')`,
+});
+
+interface Collected {
+  readonly first: number;
+  readonly rows: number;
+}
+
+/** Reads the int4 of the first column; a batch is full at so many rows. */
+class NumberCollector implements TupleCollector<Collected> {
+  readonly #rowsMax: number;
+  #first = 0;
+  #rows = 0;
+  /** Rows seen over all batches. */
+  seen = 0;
+
+  constructor(rowsMax: number) {
+    this.#rowsMax = rowsMax;
+  }
+
+  tuple(source: Buffer, start: number, end: number): void {
+    expect(source.readInt32BE(start + 2)).toBe(4);
+    const filler = source.readInt32BE(start + 10);
+    expect(end - start).toBe(2 + 4 + 4 + 4 + filler);
+    if (this.#rows === 0) this.#first = source.readInt32BE(start + 6);
+    this.#rows += 1;
+    this.seen += 1;
+  }
+
+  isFull(): boolean {
+    return this.#rows >= this.#rowsMax;
+  }
+
+  take(): Collected | undefined {
+    if (this.#rows === 0) return undefined;
+    const batch = { first: this.#first, rows: this.#rows };
+    this.#rows = 0;
+    return batch;
+  }
+}
+
+/** Gives the texts of each row as one batch. */
+class TextCollector implements TupleCollector<string[]> {
+  #row: string[] | undefined;
+
+  tuple(source: Buffer, start: number): void {
+    const row: string[] = [];
+    let at = start + 2;
+    for (let column = source.readInt16BE(start); column > 0; column -= 1) {
+      const length = source.readInt32BE(at);
+      row.push(source.toString('utf8', at + 4, at + 4 + length));
+      at += 4 + length;
+    }
+    this.#row = row;
+  }
+
+  isFull(): boolean {
+    return this.#row !== undefined;
+  }
+
+  take(): string[] | undefined {
+    const row = this.#row;
+    this.#row = undefined;
+    return row;
+  }
+}
+
+async function collect<Batch>(stream: AsyncIterable<Batch>): Promise<Batch[]> {
+  const batches: Batch[] = [];
+  for await (const batch of stream) batches.push(batch);
+  return batches;
+}
+
+describe('Router.stream', () => {
+  const fixture = useRouter({
+    settings: { connectionsMax: 4, connectionsMin: 0 },
+    router: { streamIdleTimeoutMs: 400 },
+  });
+
+  const activeStreams = async (): Promise<number> => {
+    const rows = await fixture.admin.query<{ count: string }>(
+      `select count(*) from pg_stat_activity
+       where datname = $1 and application_name like 'stowage%' and state = 'active'`,
+      [fixture.database.name],
+    );
+    return Number(rows[0]?.count);
+  };
+  /** With one connection for streams, a further one shows that it is clean. */
+  const expectClean = async () => {
+    await settled(fixture.router);
+    const collector = new NumberCollector(10);
+    await collect(fixture.router.stream(numbers, [25, 0], testCall(), { collector }));
+    expect(collector.seen).toBe(25);
+  };
+
+  it('gives every row once, in batches', async () => {
+    const collector = new NumberCollector(100);
+    const call = testCall({ timeoutMs: Infinity });
+    const batches = await collect(fixture.router.stream(numbers, [1050, 30], call, { collector }));
+    expect(batches.map(({ rows }) => rows)).toEqual([...Array(10).fill(100), 50]);
+    expect(batches.map(({ first }) => first)).toEqual(
+      [...Array(11).keys()].map((i) => i * 100 + 1),
+    );
+    expect(call.served).toHaveLength(1);
+    expect(call.served[0]?.token).toMatch(/^[\w-]{52}$/);
+  });
+
+  it('gives nothing for no rows, and still tells who served', async () => {
+    const call = testCall();
+    const collector = new NumberCollector(100);
+    const stream = fixture.router.stream(numbers, [0, 0], call, { collector });
+    const end = await stream.next();
+    expect(end).toMatchObject({ done: true, value: { role: 'primary' } });
+    expect(call.served).toHaveLength(1);
+  });
+
+  it('reads one snapshot that it cannot change, in the scope of its call', async () => {
+    const collector = new TextCollector();
+    const call = testCall({ project: 'atlas' });
+    const [row] = await collect(fixture.router.stream(isolation, [], call, { collector }));
+    expect(row).toEqual(['repeatable read', 'on', 'atlas']);
+    expect(call.served[0]?.by.role).toBe('standby');
+  });
+
+  it('stays on the node it is told, or fails', async () => {
+    const { nodes } = fixture.router.topology();
+    for (const { name } of nodes) {
+      const call = testCall();
+      const options = { collector: new TextCollector(), node: name };
+      await collect(fixture.router.stream(isolation, [], call, options));
+      expect(call.served[0]?.by.node).toBe(name);
+    }
+    const options = { collector: new TextCollector(), node: 'elsewhere:1' };
+    const promise = collect(fixture.router.stream(isolation, [], testCall(), options));
+    await expect(promise).rejects.toMatchObject({ reason: 'NO_NODE' });
+  });
+
+  it('takes rows of a megabyte', async () => {
+    const collector = new NumberCollector(3);
+    const batches = await collect(
+      fixture.router.stream(numbers, [20, 1024 * 1024], testCall(), { collector }),
+    );
+    expect(batches.map(({ rows }) => rows)).toEqual([3, 3, 3, 3, 3, 3, 2]);
+  });
+
+  it('reads no further than its consumer', async () => {
+    const collector = new NumberCollector(10);
+    const stream = fixture.router.stream(numbers, [1_000_000, 100], testCall(), { collector });
+    await stream.next();
+    await until(() => collector.seen >= 10 * (1 + QUEUED_BATCHES_MAX), {
+      timeoutMs: 5_000,
+      what: 'the queue is full',
+    });
+    // The server still has nearly all rows to send, and stands.
+    expect(await activeStreams()).toBe(1);
+    expect(collector.seen).toBe(10 * (1 + QUEUED_BATCHES_MAX));
+    await stream.return({ node: '', role: 'primary', lagMs: 0 });
+    await expectClean();
+  });
+
+  it('ends the query when its consumer leaves, and keeps the connection clean', async () => {
+    for (const rows of [1, 10, 100_000]) {
+      const collector = new NumberCollector(1);
+      for await (const batch of fixture.router.stream(numbers, [rows, 500], testCall(), {
+        collector,
+      })) {
+        expect(batch.first).toBe(1);
+        break;
+      }
+      await expectClean();
+      expect(await activeStreams()).toBe(0);
+    }
+  });
+
+  it('gives the rows before an error, then the error', async () => {
+    const collector = new TextCollector();
+    const seen: string[][] = [];
+    const read = async () => {
+      const call = testCall();
+      for await (const row of fixture.router.stream(failing, [500], call, { collector })) {
+        seen.push(row);
+      }
+    };
+    await expect(read()).rejects.toMatchObject({ reason: 'INVALID_REQUEST' });
+    expect(seen.length).toBe(499);
+    await expectClean();
+  });
+
+  it('fails before the first row as a statement does', async () => {
+    const promise = collect(
+      fixture.router.stream(numbers, ['many', 0], testCall(), {
+        collector: new NumberCollector(1),
+      }),
+    );
+    await expect(promise).rejects.toMatchObject({ reason: 'INVALID_REQUEST' });
+    await expectClean();
+  });
+
+  it('fails when its collector does, and keeps the connection clean', async () => {
+    const collector = new NumberCollector(1);
+    collector.tuple = () => {
+      throw new Error('unreadable');
+    };
+    const promise = collect(
+      fixture.router.stream(numbers, [100_000, 100], testCall(), { collector }),
+    );
+    await expect(promise).rejects.toMatchObject({ reason: 'INTERNAL' });
+    await expectClean();
+  });
+
+  it('is cancelled with its call', async () => {
+    const controller = new AbortController();
+    const call = testCall({ signal: controller.signal, timeoutMs: Infinity });
+    const collector = new NumberCollector(1);
+    const promise = collect(fixture.router.stream(sleeping, [60], call, { collector }));
+    const outcome = expect(promise).rejects.toMatchObject({ reason: 'CANCELLED' });
+    await until(async () => (await activeStreams()) === 1, {
+      timeoutMs: 5_000,
+      what: 'the query runs',
+    });
+    controller.abort();
+    await outcome;
+    await expectClean();
+    expect(await activeStreams()).toBe(0);
+  });
+
+  it('gives up a consumer that does not come back', async () => {
+    const collector = new NumberCollector(1);
+    const stream = fixture.router.stream(numbers, [100_000, 1_000], testCall(), { collector });
+    await stream.next();
+    await settled(fixture.router);
+    await expect(stream.next()).rejects.toMatchObject({ reason: 'SLOW_CONSUMER' });
+    await expectClean();
+  });
+
+  it('fails when its backend dies', async () => {
+    const collector = new NumberCollector(1);
+    const promise = collect(fixture.router.stream(sleeping, [60], testCall(), { collector }));
+    const outcome = expect(promise).rejects.toMatchObject({ reason: 'NO_NODE' });
+    await until(async () => (await activeStreams()) === 1, {
+      timeoutMs: 5_000,
+      what: 'the query runs',
+    });
+    await fixture.admin.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = $1 and state = 'active' and pid <> pg_backend_pid()`,
+      [fixture.database.name],
+    );
+    await outcome;
+    await until(() => fixture.router.topology().hasPrimary, {
+      timeoutMs: 5_000,
+      what: 'the primary is known again',
+    });
+    await expectClean();
+  });
+});

@@ -1,0 +1,164 @@
+import { describe, expect, it } from 'vitest';
+import { parseLsn } from '../../src/postgres/lsn.js';
+import { statement } from '../../src/postgres/statement.js';
+import { testCall } from '../support/router.js';
+import { useRouter } from '../support/use-router.js';
+
+const insertNote = statement<{ id: bigint }>({
+  name: 'test-insert-note',
+  intent: 'write',
+  text: 'insert into notes (id, body) values ($1, $2) returning id',
+});
+
+const countNotes = statement<{ count: bigint }>({
+  name: 'test-count-notes',
+  intent: 'readPrimary',
+  text: 'select count(*) as count from notes where body = $1',
+});
+
+const facts = statement<{ xid: string; project: string; commit: string; pid: number }>({
+  name: 'test-transaction-facts',
+  intent: 'write',
+  text: `select pg_current_xact_id()::text as xid,
+                current_setting('stowage.project') as project,
+                current_setting('synchronous_commit') as commit,
+                pg_backend_pid() as pid`,
+});
+
+const insertPosition = statement<{ lsn: string }>({
+  name: 'test-insert-position',
+  intent: 'readPrimary',
+  text: 'select pg_current_wal_insert_lsn() as lsn',
+});
+
+describe('Router.transaction', () => {
+  const fixture = useRouter({
+    prepare: [
+      'create table notes (id int8 primary key, body text)',
+      'grant select, insert on notes to stowage_service',
+    ],
+  });
+
+  it('runs all statements in one transaction and commits them', async () => {
+    const call = testCall({ project: 'atlas' });
+    const { value, token } = await fixture.router.transaction(call, async (transaction) => {
+      const [first] = await transaction.run(facts, []);
+      await transaction.run(insertNote, [1, 'kept']);
+      const [second] = await transaction.run(facts, []);
+      return [first, second];
+    });
+    expect(value[0]).toEqual(value[1]);
+    expect(value[0]).toMatchObject({ project: 'atlas' });
+    expect(token).toBe(call.served[0]?.token);
+    expect(call.served[0]?.by).toMatchObject({ role: 'primary', lagMs: 0 });
+    const [count] = await fixture.router.run(countNotes, ['kept'], testCall());
+    expect(count?.count).toBe(1n);
+  });
+
+  it('leaves nothing of its scope behind', async () => {
+    const [backend] = await fixture.router
+      .transaction(testCall({ project: 'atlas' }), (running) => running.run(facts, []))
+      .then(({ value }) => value);
+    const probes = Array.from({ length: 20 }, () =>
+      fixture.router.run(facts, [], testCall({ project: 'other' })),
+    );
+    const rows = (await Promise.all(probes)).flat().filter(({ pid }) => pid === backend?.pid);
+    for (const row of rows) expect(row.project).toBe('other');
+  });
+
+  it('rolls back and throws what its body throws', async () => {
+    const boom = new Error('boom');
+    const promise = fixture.router.transaction(testCall(), async (transaction) => {
+      await transaction.run(insertNote, [2, 'dropped']);
+      throw boom;
+    });
+    await expect(promise).rejects.toMatchObject({ reason: 'INTERNAL', cause: boom });
+    const [count] = await fixture.router.run(countNotes, ['dropped'], testCall());
+    expect(count?.count).toBe(0n);
+  });
+
+  it('rolls back when a statement failed, even if the body goes on', async () => {
+    const promise = fixture.router.transaction(testCall(), async (transaction) => {
+      await transaction.run(insertNote, [3, 'half']);
+      await transaction.run(insertNote, [3, 'half']).catch(() => undefined);
+      return 'done';
+    });
+    await expect(promise).rejects.toMatchObject({
+      reason: 'ALREADY_EXISTS',
+      metadata: { constraint: 'notes_pkey' },
+    });
+    const [count] = await fixture.router.run(countNotes, ['half'], testCall());
+    expect(count?.count).toBe(0n);
+  });
+
+  it('commits nothing when its first statement fails', async () => {
+    const insert = () =>
+      fixture.router.transaction(testCall(), (running) => running.run(insertNote, [4, 'once']));
+    await insert();
+    await expect(insert()).rejects.toMatchObject({ reason: 'ALREADY_EXISTS' });
+    const [count] = await fixture.router.run(countNotes, ['once'], testCall());
+    expect(count?.count).toBe(1n);
+  });
+
+  it('commits without any statement', async () => {
+    const { value, token } = await fixture.router.transaction(testCall(), async () => 'nothing');
+    expect(value).toBe('nothing');
+    expect(token).toMatch(/^[\w-]{52}$/);
+  });
+
+  it('refuses to commit for a call that was aborted meanwhile', async () => {
+    const controller = new AbortController();
+    const call = testCall({ signal: controller.signal });
+    const promise = fixture.router.transaction(call, async (transaction) => {
+      await transaction.run(insertNote, [5, 'aborted']);
+      controller.abort();
+    });
+    await expect(promise).rejects.toMatchObject({ reason: 'CANCELLED' });
+    const [count] = await fixture.router.run(countNotes, ['aborted'], testCall());
+    expect(count?.count).toBe(0n);
+  });
+
+  it('never writes below synchronous_commit = local, whoever turned it off', async () => {
+    const { admin, database } = fixture;
+    const { value: before } = await fixture.router.transaction(testCall(), (running) =>
+      running.run(facts, []),
+    );
+    expect(before[0]?.commit).toBe('on');
+    await admin.query(`alter database ${database.name} set synchronous_commit = off`);
+    // Sessions take a database's settings when they begin.
+    await admin.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = $1 and application_name like 'stowage unary%'`,
+      [database.name],
+    );
+    const attempts = await Promise.allSettled(
+      Array.from({ length: 20 }, () =>
+        fixture.router.transaction(testCall(), (running) => running.run(facts, [])),
+      ),
+    );
+    const settings = attempts.flatMap((attempt) =>
+      attempt.status === 'fulfilled' ? attempt.value.value.map(({ commit }) => commit) : [],
+    );
+    await admin.query(`alter database ${database.name} reset synchronous_commit`);
+    expect(settings).toContain('local');
+    expect(settings).not.toContain('off');
+  });
+
+  it('answers with an LSN that was flushed behind its commit', async () => {
+    const { value, token } = await fixture.router.transaction(testCall(), async (transaction) => {
+      await transaction.run(insertNote, [6, 'flushed']);
+      const [row] = await transaction.run(insertPosition, []);
+      return parseLsn(row?.lsn ?? '');
+    });
+    // The commit record lies behind all that the transaction has inserted.
+    const lsn = Buffer.from(token, 'base64url').readBigUInt64BE(15);
+    expect(lsn).toBeGreaterThan(value);
+  });
+
+  it('refuses two statements at once', async () => {
+    const promise = fixture.router.transaction(testCall(), async (transaction) => {
+      await Promise.all([transaction.run(facts, []), transaction.run(facts, [])]);
+    });
+    await expect(promise).rejects.toMatchObject({ reason: 'INTERNAL' });
+  });
+});
