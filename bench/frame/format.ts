@@ -33,9 +33,8 @@ export function formatTable(rows: readonly RowResult[]): string {
 function cellsOf(row: RowResult): string[] {
   const bound = (value: number | null) =>
     value === null ? '' : `${row.better === 'lower' ? '<=' : '>='} ${formatNumber(value)}`;
-  const of = row.subject === 'ours' ? '' : ` (${row.subject})`;
   return [
-    row.name + of,
+    row.name,
     `${formatNumber(row.value)} ${row.unit}`,
     row.baseline === null ? '' : `${row.against} ${formatNumber(row.baseline)}`,
     row.ratio === null ? '' : formatNumber(row.ratio),

@@ -4,5 +4,6 @@ import type { Lane } from '../frame/lane.js';
 import { exportLane } from './export.js';
 import { ingest } from './ingest.js';
 import { pointRead } from './point-read.js';
+import { wire } from './wire.js';
 
-export const lanes: readonly Lane[] = [pointRead, exportLane, ingest];
+export const lanes: readonly Lane[] = [wire, pointRead, exportLane, ingest];
