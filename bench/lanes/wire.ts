@@ -1,7 +1,7 @@
 /**
- * Rows to messages in memory, no database: the compiled encoder, with its batches and their CRC-32.
- * Limit: copying the rows' bytes. Naive peer: protobuf-es, which gets its values ready made and so is
- * spared what it would cost to make them from the row. Work: rows.
+ * Rows to messages in memory, no database: the compiled encoder, with its batches and their
+ * CRC-32. Limit: copying the rows' bytes. Naive peer: protobuf-es, which gets its values ready made
+ * and so is spared what it would cost to make them from the row. Work: rows.
  */
 
 import { create, type JsonObject, toBinary } from '@bufbuild/protobuf';
