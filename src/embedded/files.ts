@@ -106,7 +106,7 @@ export interface CopyOptions {
  * Copies a folder tree; links are copied as links. The target must not exist.
  *
  * *Why not `fs.cp`*: it cannot set owners, needs several more system calls a file, and fails on a
- * file that vanishes. Work in flight is bounded by the thread pool, so directories fan out freely.
+ * file that vanishes. One file at a time: the file system is the limit, more at once took as long.
  */
 export async function copyTree(from: string, to: string, options: CopyOptions): Promise<void> {
   await copyFolder(from, to, '', options);
@@ -127,23 +127,21 @@ async function copyFolder(
     await lchown(to, account.uid, account.gid);
   }
   const entries = await readdir(from, { withFileTypes: true });
-  await Promise.all(
-    entries.map(async (entry) => {
-      const path = relative === '' ? entry.name : `${relative}/${entry.name}`;
-      const source = join(from, entry.name);
-      const target = join(to, entry.name);
-      if (options.skip?.(path) === true) {
-        return;
-      }
-      if (entry.isDirectory()) {
-        await copyFolder(source, target, path, options);
-      } else if (entry.isSymbolicLink()) {
-        await symlink(await readlink(source), target);
-      } else if (entry.isFile()) {
-        await copyOneFile(source, target, options);
-      }
-    }),
-  );
+  for (const entry of entries) {
+    const path = relative === '' ? entry.name : `${relative}/${entry.name}`;
+    const source = join(from, entry.name);
+    const target = join(to, entry.name);
+    if (options.skip?.(path) === true) {
+      continue;
+    }
+    if (entry.isDirectory()) {
+      await copyFolder(source, target, path, options);
+    } else if (entry.isSymbolicLink()) {
+      await symlink(await readlink(source), target);
+    } else if (entry.isFile()) {
+      await copyOneFile(source, target, options);
+    }
+  }
 }
 
 async function copyOneFile(source: string, target: string, options: CopyOptions): Promise<void> {

@@ -107,7 +107,8 @@ describe('a cluster started from nothing', () => {
   });
 
   it('refuses a data directory that a living process uses, and names the process', async () => {
-    const locked = { reason: 'DATA_LOCKED', message: expect.stringContaining(`${process.pid} `) };
+    const message = expect.stringContaining(`process ${process.pid} `);
+    const locked = { reason: 'DATA_LOCKED', message };
     await expect(start(dataDirectory)).rejects.toMatchObject(locked);
     await expect(removeCluster(dataDirectory)).rejects.toMatchObject(locked);
   });
