@@ -187,6 +187,18 @@ export const configTable = {
     unit: 'level',
     help: 'How much is logged; failed calls are at warn, others at debug.',
   }),
+  STOWAGE_SERVER: setting({
+    schema: z.string(),
+    default: '127.0.0.1:50051',
+    unit: 'host:port',
+    help: 'The server that `stowage scan` and `stowage project` call.',
+  }),
+  STOWAGE_TOKEN: setting({
+    schema: z.string(),
+    unit: 'text',
+    help: 'The token with which they call.',
+    secret: true,
+  }),
   STOWAGE_DATA_DIR: setting({
     schema: z.string(),
     default: '.stowage',

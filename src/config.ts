@@ -94,11 +94,29 @@ type Key = keyof typeof configTable;
 type Environment = Readonly<Record<string, string | undefined>>;
 /** A value is undefined where the variable is unset and has no default. */
 type Values = { [K in Key]: z.output<(typeof configTable)[K]['schema']> | undefined };
+const allKeys = Object.keys(configTable) as readonly Key[];
 type ReadFile = (path: string) => string;
 
 /** Reads the process's environment. @throws ConfigError with every mistake at once */
 export function loadConfig(): Config {
   return parseConfig(process.env, (path) => readFileSync(path, 'utf8'));
+}
+
+/** What the commands that call a server take from the environment. */
+export interface ClientSettings {
+  readonly server: string;
+  /** Never logged. */
+  readonly token: string | undefined;
+}
+
+/** Reads what a client needs and nothing else. @throws ConfigError */
+export function loadClientDefaults(environment: Environment = process.env): ClientSettings {
+  const problems: string[] = [];
+  const values = readValues(environment, problems, ['STOWAGE_SERVER', 'STOWAGE_TOKEN']);
+  if (problems.length > 0) {
+    throw new ConfigError(problems);
+  }
+  return { server: known(values.STOWAGE_SERVER), token: values.STOWAGE_TOKEN };
 }
 
 /**
@@ -132,9 +150,9 @@ export function parseConfig(environment: Environment, readFile: ReadFile): Confi
   });
 }
 
-function readValues(environment: Environment, problems: string[]): Values {
+function readValues(environment: Environment, problems: string[], keys = allKeys): Values {
   const values: Partial<Record<Key, unknown>> = {};
-  for (const key of Object.keys(configTable) as Key[]) {
+  for (const key of keys) {
     const text = environment[key] || configTable[key].default;
     if (text === undefined) {
       continue;

@@ -29,6 +29,7 @@ import type { Health } from './health.js';
 import { type HttpLimits, type HttpListener, listenHttp } from './http-listener.js';
 import type { Pipeline } from './pipeline.js';
 import type { InboundCall } from './server-call.js';
+import type { ClosableDoor } from './shutdown.js';
 import { malformed } from './validation.js';
 
 type Request = IncomingMessage | Http2ServerRequest;
@@ -54,12 +55,8 @@ const unaryTwins: Readonly<Record<string, string>> = {
 const userAgentCharactersMax = 512;
 
 /** A door that listens. */
-export interface ConnectDoor {
+export interface ConnectDoor extends ClosableDoor {
   readonly address: Address;
-  /** Stops accepting and tells callers to go elsewhere; running calls go on. */
-  stop(): void;
-  /** Ends what is left and resolves when all is closed. */
-  close(): Promise<void>;
 }
 
 /** Opens the door. @throws Error with the system's code when the address cannot be had */
@@ -81,7 +78,7 @@ export async function openConnectDoor(
       door.isStopped = true;
       listener.stop();
     },
-    close: () => listener.close(),
+    close: (flushMs) => listener.close(flushMs),
   };
 }
 

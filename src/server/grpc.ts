@@ -23,6 +23,7 @@ import { asBuffer, type GrpcCall, type GrpcInbound, grpcInbound, grpcStatus } fr
 import { boundedWriter, readRequests } from './grpc-streams.js';
 import type { Pipeline } from './pipeline.js';
 import type { ServerCall } from './server-call.js';
+import type { ClosableDoor } from './shutdown.js';
 import { toStowageError } from './status.js';
 import { messageBytesMax } from './validation.js';
 
@@ -36,13 +37,12 @@ const transportBytesMax = 2 * messageBytesMax;
 const keepaliveTimeMs = 30_000;
 const keepaliveTimeoutMs = 10_000;
 
+/** How long the last statuses may take to leave before connections are cut. */
+const flushDefaultMs = 1000;
+
 /** A door that listens. */
-export interface GrpcDoor {
+export interface GrpcDoor extends ClosableDoor {
   readonly address: Address;
-  /** Stops accepting and tells callers to go elsewhere; running calls go on. */
-  stop(): void;
-  /** Ends what is left and resolves when all is closed. */
-  close(): Promise<void>;
 }
 
 /** What the door needs of the settings. */
@@ -71,17 +71,26 @@ export async function openGrpcDoor(
   }
   const { host } = settings.grpcAddress;
   const port = await bind(server, settings.grpcAddress);
+  let closed: Promise<void> | undefined;
   return {
     address: { host, port },
     stop: () => {
-      server.tryShutdown(() => undefined);
+      closed ??= shutdown(server);
     },
-    close: () =>
-      new Promise((resolve) => {
-        server.tryShutdown(() => resolve());
-        server.forceShutdown();
-      }),
+    close: async (flushMs = flushDefaultMs) => {
+      closed ??= shutdown(server);
+      const timer = setTimeout(() => server.forceShutdown(), flushMs);
+      await closed;
+      clearTimeout(timer);
+    },
   };
+}
+
+/** Resolves when the last connection has ended. */
+function shutdown(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.tryShutdown(() => resolve());
+  });
 }
 
 function bind(server: Server, { host, port }: Address): Promise<number> {

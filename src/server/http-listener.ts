@@ -19,8 +19,8 @@ export interface HttpListener {
   readonly address: Address;
   /** Stops accepting, and tells clients to go elsewhere once their requests are answered. */
   stop(): void;
-  /** Ends every connection and resolves when all is closed. */
-  close(): Promise<void>;
+  /** Lets answers leave for at most `flushMs` (1000), ends all, resolves when all is closed. */
+  close(flushMs?: number): Promise<void>;
 }
 
 /** Bounds of a connection; every field has a default. */
@@ -77,13 +77,17 @@ export async function listenHttp(
   return {
     address: { host, port: (server.address() as net.AddressInfo).port },
     stop,
-    close: async () => {
+    close: async (flushMs = 1000) => {
       stop();
-      http1.close();
-      for (const socket of sockets) {
-        socket.destroy();
-      }
+      const timer = setTimeout(() => {
+        for (const socket of sockets) {
+          socket.destroy();
+        }
+      }, flushMs);
       await closed;
+      clearTimeout(timer);
+      // Ends its checks of timeouts; it has no connection left.
+      http1.close();
     },
   };
 }

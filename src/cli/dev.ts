@@ -1,0 +1,96 @@
+/**
+ * `stowage dev`, which is `npm start`: an embedded PostgreSQL primary with standbys, migrated and
+ * served, on a machine with nothing but Node.
+ */
+
+import { randomBytes } from 'node:crypto';
+import { createServer } from 'node:net';
+import { Command } from 'commander';
+import type { Address, Config, PostgresSettings } from '../config.js';
+import { type EmbeddedCluster, startCluster } from '../embedded/index.js';
+import { migrateUp } from '../postgres/migrate.js';
+import { createServiceLogin } from '../postgres/service-login.js';
+import { type RunningServer, startServer } from '../server/run.js';
+import { shutdownAsked } from '../server/shutdown.js';
+import { readyLine, type ServeDependencies } from './serve.js';
+
+const database = 'stowage';
+const user = 'stowage';
+
+/** Makes the sub-command. */
+export function devCommand(dependencies: ServeDependencies): Command {
+  const { print } = dependencies;
+  return new Command('dev')
+    .description('start an embedded PostgreSQL cluster, migrate it and serve it')
+    .action(async () => {
+      const config = dependencies.config();
+      dependencies.startLog(config);
+      // Asked for from the first moment: a signal while the cluster comes up must not orphan it.
+      const asked = shutdownAsked();
+      await assertFree('STOWAGE_GRPC_ADDRESS', config.server.grpcAddress);
+      await assertFree('STOWAGE_HTTP_ADDRESS', config.server.httpAddress);
+      print(`starting PostgreSQL with ${config.standbys} standbys in ${config.dataDir}`);
+      const cluster = await startCluster({
+        dataDirectory: config.dataDir,
+        standbys: config.standbys,
+        database,
+        onProgress: (step) => print(`  ${step}`),
+      });
+      try {
+        const server = await serveCluster(cluster, config, print);
+        print(readyLine(server));
+        print(firstThing(server, config));
+        await asked;
+        print('stopping; a second signal ends at once');
+        await server.close();
+      } finally {
+        await cluster.stop();
+      }
+    });
+}
+
+async function serveCluster(
+  cluster: EmbeddedCluster,
+  config: Config,
+  print: (line: string) => void,
+): Promise<RunningServer> {
+  const owner = cluster.superuserUrl();
+  const applied = await migrateUp({ database: owner });
+  if (applied.length > 0) {
+    print(`  ${applied.length} migrations applied`);
+  }
+  const password = randomBytes(24).toString('base64url');
+  await createServiceLogin(owner, { user, password });
+  // Standbys know the login once they have replayed it.
+  await cluster.waitUntilCaughtUp();
+  const postgres: PostgresSettings = {
+    ...config.postgres,
+    nodes: cluster.nodes.map(({ port }) => ({ host: '127.0.0.1', port })),
+    database,
+    user,
+    password,
+    tls: false,
+  };
+  return startServer({ ...config, postgres });
+}
+
+/** Finds out before a cluster is started for nothing. */
+function assertFree(key: string, { host, port }: Address): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', (error: NodeJS.ErrnoException) => {
+      const isTaken = error.code === 'EADDRINUSE';
+      const reason = isTaken ? 'is taken by another program' : `cannot be had: ${error.message}`;
+      reject(new Error(`${host}:${port} ${reason}; set ${key} to another address`));
+    });
+    probe.listen(port, host, () => probe.close(() => resolve()));
+  });
+}
+
+function firstThing({ httpAddress }: RunningServer, config: Config): string {
+  const url = `http://${httpAddress.host}:${httpAddress.port}/stowage.v1.StorageService/RecordObject`;
+  const token =
+    config.server.authToken === undefined ? '' : ' -H "authorization: Bearer $STOWAGE_AUTH_TOKEN"';
+  const body = '{"object":{"objectKey":"hello.txt","storageBackend":"local","size":"5"}}';
+  return `try:\n  curl -s ${url}${token} -H 'content-type: application/json' -d '${body}'`;
+}

@@ -1,0 +1,46 @@
+/** `stowage serve`: serves an existing database until it is told to stop. */
+
+import { Command } from 'commander';
+import type { Config } from '../config.js';
+import { migrateUp } from '../postgres/migrate.js';
+import { type RunningServer, startServer } from '../server/run.js';
+import { shutdownAsked } from '../server/shutdown.js';
+
+/** What the command needs of its surroundings. */
+export interface ServeDependencies {
+  /** @throws ConfigError */
+  config(): Config;
+  /** Begins to log at the configured level. */
+  startLog(config: Config): void;
+  /** Takes one line of output. */
+  print(line: string): void;
+}
+
+/** Makes the sub-command. */
+export function serveCommand(dependencies: ServeDependencies): Command {
+  return new Command('serve')
+    .description('serve the database that DATABASE_URL or POSTGRES_HOST names')
+    .action(async () => {
+      const config = dependencies.config();
+      dependencies.startLog(config);
+      if (config.migrate) {
+        await migrateUp({
+          database: config.adminUrl ?? config.postgres,
+          log: dependencies.print,
+        });
+      }
+      const server = await startServer(config);
+      dependencies.print(readyLine(server));
+      await shutdownAsked();
+      dependencies.print('stopping; a second signal ends at once');
+      await server.close();
+    });
+}
+
+/** Where a server listens, for a person. */
+export function readyLine({ grpcAddress, httpAddress }: RunningServer): string {
+  return (
+    `ready: gRPC at ${grpcAddress.host}:${grpcAddress.port}, ` +
+    `Connect and gRPC-Web at http://${httpAddress.host}:${httpAddress.port}`
+  );
+}

@@ -1,0 +1,50 @@
+#!/usr/bin/env node
+/** The `stowage` command: picks a sub-command, nothing else. */
+
+import { Command } from 'commander';
+import { devCommand } from './cli/dev.js';
+import { migrateCommand } from './cli/migrate.js';
+import { projectCommand } from './cli/project.js';
+import { scanCommand } from './cli/scan.js';
+import { serveCommand } from './cli/serve.js';
+import { type Config, loadClientDefaults, loadConfig } from './config.js';
+import { startLog } from './telemetry/log.js';
+
+const print = (line: string) => console.log(line);
+const serving = {
+  config: loadConfig,
+  startLog: ({ logLevel }: Config) => {
+    startLog(logLevel);
+  },
+  print,
+};
+
+async function main(): Promise<void> {
+  const client = loadClientDefaults();
+  const program = new Command('stowage')
+    .description('the system of record for what object stores hold')
+    .addCommand(serveCommand(serving))
+    .addCommand(devCommand(serving))
+    .addCommand(
+      migrateCommand({
+        database: () => {
+          const { adminUrl, postgres } = loadConfig();
+          return adminUrl ?? postgres;
+        },
+        print,
+        setExitCode: (code) => {
+          process.exitCode = code;
+        },
+      }),
+    )
+    .addCommand(scanCommand(client))
+    .addCommand(projectCommand(client));
+  await program.parseAsync();
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(`stowage: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}

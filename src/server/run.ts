@@ -1,0 +1,139 @@
+/** A whole server: router, schema check, jobs, services and both doors, started and closed in order. */
+
+import type { Address, Config } from '../config.js';
+import { StowageError } from '../errors.js';
+import { createJobs } from '../jobs/jobs.js';
+import { pause } from '../lib/wait.js';
+import { topologyChannel } from '../postgres/events.js';
+import { createRouter } from '../postgres/router.js';
+import type { RouterHandle } from '../postgres/router-handle.js';
+import { checkSchema } from '../postgres/schema-version.js';
+import { systemCall } from '../postgres/system-call.js';
+import { createServices } from '../services/index.js';
+import { openConnectDoor } from './connect.js';
+import { openGrpcDoor } from './grpc.js';
+import { Health, type HealthSource } from './health.js';
+import { Pipeline } from './pipeline.js';
+import { reflectionServices } from './reflection.js';
+import { closeInOrder } from './shutdown.js';
+import { warmValidation } from './validation.js';
+
+/** How long a server waits at its start for a database that does not answer. */
+const databaseWaitMs = 60_000;
+const databaseRetryMs = 500;
+const schemaCheckTimeoutMs = 10_000;
+
+/** A server that serves. */
+export interface RunningServer {
+  readonly grpcAddress: Address;
+  readonly httpAddress: Address;
+  /**
+   * NOT_SERVING at once; running calls go on for the grace and then end with DRAINING; then all is
+   * released. Another call waits for the first.
+   */
+  close(): Promise<void>;
+}
+
+/** What of the settings a server is made of. */
+export type RunSettings = Pick<Config, 'postgres' | 'server'>;
+
+/**
+ * Starts a server. The database must have been migrated.
+ * @throws StowageError SCHEMA_MISMATCH; NO_NODE when no node answers for 60 s; Error when an address
+ *   is taken
+ */
+export async function startServer({ postgres, server }: RunSettings): Promise<RunningServer> {
+  const router = createRouter(postgres, { streamIdleTimeoutMs: server.streamIdleTimeoutMs });
+  try {
+    await router.start();
+    await waitForSchema(router);
+    return await serve(router, server);
+  } catch (error) {
+    await router.close(0);
+    throw error;
+  }
+}
+
+async function serve(router: RouterHandle, settings: RunSettings['server']) {
+  const api = createServices({ router, sealer: router.sealer });
+  const health = new Health(
+    healthSource(router),
+    api.map(({ descriptor }) => descriptor.typeName),
+  );
+  const known = [...api, health.service()];
+  const services = [...known, ...reflectionServices(known.map(({ descriptor }) => descriptor))];
+  warmValidation(services.flatMap(({ descriptor }) => descriptor.methods));
+  const pipeline = new Pipeline(settings);
+  const grpc = await named('STOWAGE_GRPC_ADDRESS', settings.grpcAddress, () =>
+    openGrpcDoor(settings, services, pipeline),
+  );
+  const connect = await named('STOWAGE_HTTP_ADDRESS', settings.httpAddress, () =>
+    openConnectDoor(settings, services, pipeline, health),
+  ).catch(async (error: unknown) => {
+    await grpc.close(0);
+    throw error;
+  });
+  const jobs = createJobs(router);
+  jobs.start();
+  let closing: Promise<void> | undefined;
+  return {
+    grpcAddress: grpc.address,
+    httpAddress: connect.address,
+    close: () => {
+      const { shutdownGraceMs: graceMs } = settings;
+      closing ??= closeInOrder({ health, doors: [grpc, connect], pipeline, jobs, router, graceMs });
+      return closing;
+    },
+  };
+}
+
+/** Waits for a database that comes up beside the server; what it says of the schema counts. */
+async function waitForSchema(router: RouterHandle): Promise<void> {
+  const endMs = performance.now() + databaseWaitMs;
+  for (;;) {
+    // Reads must be served while no primary is there, so a standby's word is enough then.
+    const kind = router.topology().hasPrimary ? 'strong' : 'eventual';
+    try {
+      await checkSchema(
+        router,
+        systemCall({
+          method: 'stowage.internal/CheckSchema',
+          timeoutMs: schemaCheckTimeoutMs,
+          freshness: { kind },
+        }),
+      );
+      return;
+    } catch (error) {
+      const isPassing = error instanceof StowageError && error.retry === 'after_delay';
+      if (!isPassing || performance.now() >= endMs) {
+        throw error;
+      }
+      await pause(databaseRetryMs);
+    }
+  }
+}
+
+function healthSource(router: RouterHandle): HealthSource {
+  return {
+    canRead: () => router.topology().canRead,
+    canWrite: () => router.topology().hasPrimary,
+    onChange: (listener) => {
+      const subscriber = () => listener();
+      topologyChannel.subscribe(subscriber);
+      return () => {
+        topologyChannel.unsubscribe(subscriber);
+      };
+    },
+  };
+}
+
+/** Says which setting to change when an address cannot be had. */
+async function named<T>(key: string, { host, port }: Address, open: () => Promise<T>): Promise<T> {
+  try {
+    return await open();
+  } catch (error) {
+    const isTaken = String(error).includes('EADDRINUSE');
+    const reason = isTaken ? 'is taken by another program' : `cannot be had: ${String(error)}`;
+    throw new Error(`${host}:${port} ${reason}; set ${key} to another address`, { cause: error });
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * The log: one JSON line an event on standard error, readable text on a terminal. Listens to the
+ * channels of the rooms, which know no logger. Nothing that a caller sent is logged but names.
+ */
+
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { type Logger, pino } from 'pino';
+import { PinoPretty } from 'pino-pretty';
+import type { LogLevel } from '../config.js';
+import { type CallEnded, onCallEnded } from './events.js';
+
+export type { Logger } from 'pino';
+
+/** A log that listens until it is stopped. */
+export interface Log {
+  readonly logger: Logger;
+  stop(): void;
+}
+
+/** What is read of the events of rooms that this one may not import. */
+interface NodeChanged {
+  readonly node: string;
+  readonly from: string;
+  readonly to: string;
+  readonly detail: string;
+  readonly cause: unknown;
+}
+
+interface JobRan {
+  readonly job: string;
+  readonly outcome: string;
+  readonly durationMs: number;
+  readonly error?: unknown;
+}
+
+/** Starts to log. Lines are written at once, so that none is lost when the process ends. */
+export function startLog(level: LogLevel): Log {
+  const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
+  const logger = process.stderr.isTTY
+    ? pino(options, PinoPretty({ destination: 2, sync: true, ignore: 'requestId' }))
+    : pino(options, pino.destination({ dest: 2, sync: true }));
+  const stopCalls = onCallEnded((call) => {
+    logCall(logger, call);
+  });
+  const onNode = (message: unknown) => {
+    const { node, from, to, detail, cause } = message as NodeChanged;
+    const isDown = to === 'unreachable' || to === 'unknown';
+    logger[isDown ? 'warn' : 'info']({ node, from, to, detail, err: cause }, 'node changed');
+  };
+  const onJob = (message: unknown) => {
+    const { job, outcome, durationMs, error } = message as JobRan;
+    const isBad = outcome === 'failed' || outcome === 'abandoned';
+    logger[isBad ? 'warn' : 'debug']({ job, outcome, durationMs, err: error }, 'job ran');
+  };
+  subscribe('stowage:postgres:topology', onNode);
+  subscribe('stowage:job-run', onJob);
+  return {
+    logger,
+    stop: () => {
+      stopCalls();
+      unsubscribe('stowage:postgres:topology', onNode);
+      unsubscribe('stowage:job-run', onJob);
+    },
+  };
+}
+
+function logCall(logger: Logger, call: CallEnded): void {
+  const { cause, durationMs, ...facts } = call;
+  const line = { ...facts, durationMs: Math.round(durationMs * 1000) / 1000 };
+  if (call.reason === undefined) {
+    logger.debug(line, 'call served');
+  } else if (call.reason === 'INTERNAL') {
+    logger.error({ ...line, err: cause }, 'call failed by a defect');
+  } else {
+    logger.warn({ ...line, err: cause }, 'call failed');
+  }
+}
