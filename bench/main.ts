@@ -3,10 +3,10 @@
  * missed is a line of the table, not a failure of the run.
  */
 
-import { execFile } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { promisify } from 'node:util';
 import { formatTable } from './frame/format.js';
 import { judge, type RowResult } from './frame/judge.js';
 import type { Lane } from './frame/lane.js';
@@ -39,13 +39,24 @@ async function runLane(
   }
 }
 
+/** What the compiler says goes to the standard error: the other one is the table's. */
+async function build(): Promise<void> {
+  console.error('building the program');
+  const { stderr } = process;
+  const child = spawn('npm', ['run', '--silent', 'build'], {
+    cwd: root,
+    stdio: ['ignore', stderr, stderr],
+  });
+  const [code] = await once(child, 'exit');
+  if (code !== 0) throw new Error('the program does not build');
+}
+
 async function run(options: BenchOptions): Promise<void> {
   const interrupted = new AbortController();
   process.once('SIGINT', () => interrupted.abort(new Error('interrupted')));
   const machine = describeMachine();
   const versions = await describeVersions();
-  console.error('building the program');
-  await promisify(execFile)('npm', ['run', 'build'], { cwd: root });
+  await build();
   if (options.profile !== undefined) await mkdir(options.profile, { recursive: true });
   const rows: RowResult[] = [];
   for (const lane of lanes.filter(({ name }) => options.lanes.includes(name))) {
