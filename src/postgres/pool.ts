@@ -42,7 +42,7 @@ export interface PoolOptions {
 /** Idle connections beyond the minimum are closed after this long. */
 const IDLE_TIMEOUT_MS = 60_000;
 
-/** A connection is replaced at this age; the jitter keeps those opened at once from ending at once. */
+/** A connection's greatest age; the jitter keeps those that began at once from ending at once. */
 const CONNECTION_AGE_MAX_MS = 30 * 60_000;
 const CONNECTION_AGE_JITTER = 0.25;
 
@@ -204,7 +204,7 @@ export class ConnectionPool {
 
 function overloaded(node: NodeAddress, how: string): StowageError {
   return new StowageError('OVERLOADED', {
-    message: `The line for connections of ${node.host}:${node.port} ${how}; repeat after the delay.`,
+    message: `The line for ${node.host}:${node.port} ${how}; repeat after the delay.`,
     retryDelayMs: OVERLOADED_RETRY_DELAY_MS,
   });
 }

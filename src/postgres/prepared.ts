@@ -43,8 +43,8 @@ export function prepare(
   // Closing a statement that the server does not have is no error.
   if (found !== undefined) connection.close({ type: 'S', name });
   connection.parse({ name, text });
-  // Described once a connection, not at every execution: columns are spelled out in every statement,
-  // and PostgreSQL refuses to run one whose result type has changed since.
+  // Described once a connection, not at every execution: statements spell their columns out, and
+  // PostgreSQL refuses to run one whose result type has changed since.
   connection.describe({ type: 'S', name });
   const prepared: PreparedStatement = { name, isReady: false, columns: [] };
   known.set(name, prepared);

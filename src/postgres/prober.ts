@@ -83,7 +83,7 @@ export class Prober {
     } catch (error) {
       this.#drop();
       if (this.#isClosed) return;
-      // The end of a connection that stood idle says little of the node: a fresh one is tried first.
+      // The end of an idle connection says little of the node: a fresh one is tried first.
       if (isAsked) this.#isWoken = true;
       if (isTimeout(error)) this.#onObservation({ kind: 'silent' }, error);
       else if (!isAsked) this.#onObservation({ kind: 'lost' }, error);

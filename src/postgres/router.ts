@@ -254,7 +254,7 @@ class NodeRouter implements RouterHandle {
     return row.lsn === null ? undefined : parseLsn(row.lsn);
   }
 
-  /** The token of a read; none where the history or the keys are not known: the read still counts. */
+  /** The token of a read; none where history or keys are not known: the read still counts. */
   async #tokenAt(lsn: bigint | undefined): Promise<string | undefined> {
     const { timeline, systemIdentifier } = this.#monitor.topology;
     if (lsn === undefined || timeline === undefined || systemIdentifier === undefined) {

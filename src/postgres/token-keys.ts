@@ -1,4 +1,4 @@
-/** The keys that sign tokens: read from the database once, and again for a key that is not known. */
+/** The keys that sign tokens: read from the database once, and again for an unknown key. */
 
 import { StowageError } from '../errors.js';
 import { parseSealed, type Sealer, sealWith, type TokenKey, verifySealed } from './sealed.js';

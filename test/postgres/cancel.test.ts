@@ -24,7 +24,8 @@ describe('A call that ends early', () => {
   const sleepers = async (): Promise<number> => {
     const rows = await fixture.admin.query<{ count: string }>(
       `select count(*) from pg_stat_activity
-       where datname = $1 and state = 'active' and query like '%pg_sleep(%' and pid <> pg_backend_pid()`,
+       where datname = $1 and state = 'active' and query like '%pg_sleep(%'
+         and pid <> pg_backend_pid()`,
       [fixture.database.name],
     );
     return Number(rows[0]?.count);

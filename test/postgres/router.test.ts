@@ -167,7 +167,7 @@ describe('Freshness tokens', () => {
     const call = testCall();
     await fixture.router.run(role, [], call);
     const bytes = Buffer.from(call.served[0]?.token ?? '', 'base64url');
-    // Version, key id, timeline, LSN, signature: all but the system identifier, which is tested next.
+    // Version, key id, timeline, LSN, signature; the system identifier is tested next.
     for (const index of [0, 1, 14, 20, 38]) {
       const altered = Buffer.from(bytes);
       altered.writeUInt8((altered[index] ?? 0) ^ 1, index);

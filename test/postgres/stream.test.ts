@@ -13,13 +13,13 @@ const numbers = statement<{ number: number }>({
          from generate_series(1, $1::int4) as number`,
 });
 
-const failing = statement({
+const failing = statement<{ quotient: number }>({
   name: 'test-failing-stream',
   intent: 'readPrimary',
   text: 'select 100 / ($1::int4 - number) as quotient from generate_series(1, 1000) as number',
 });
 
-const sleeping = statement({
+const sleeping = statement<{ one: number }>({
   name: 'test-sleeping-stream',
   intent: 'readPrimary',
   text: 'select 1 as one from pg_sleep($1::float8)',
