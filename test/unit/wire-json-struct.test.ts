@@ -58,6 +58,14 @@ describe('JsonStructEncoder', () => {
     expect(decode(text)).toStrictEqual(JSON.parse(text));
   });
 
+  it('gives escapes on both sides of each length in UTF-8 their characters', () => {
+    const points = ['007f', '0080', '07ff', '0800', 'd7ff', 'e000', 'ffff'];
+    const escapes = [...points, 'd800\\udc00', 'dbff\\udfff'].map((hex) => `\\u${hex}`);
+    for (const escape of escapes) {
+      expect(decode(`{"a": "${escape}"}`)).toStrictEqual(JSON.parse(`{"a": "${escape}"}`));
+    }
+  });
+
   it('writes lengths least on both sides of each size', () => {
     for (const size of [100, 110, 118, 119, 120, 121, 122, 123, 124, 125, 126, 127, 128, 16_370]) {
       for (let more = 0; more < 16; more++) {
