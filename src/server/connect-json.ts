@@ -10,7 +10,7 @@ import { malformed } from './validation.js';
 const suspicious = /\d{16}|\d[eE]\+?\d/;
 
 /**
- * Stands in for Connect's TextDecoder, the one place that sees a request's JSON before it is parsed.
+ * Stands in for Connect's TextDecoder, the one place that sees a request's JSON unparsed.
  * Throws ConnectErrors, which Connect passes on as they are.
  */
 export class StrictJsonDecoder {

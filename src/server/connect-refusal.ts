@@ -15,8 +15,8 @@ import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
 const endStream = createEndStreamSerialization(undefined);
 
 /**
- * Writes an error and ends the response. `httpStatus` stands for what HTTP itself has a word for and
- * is then used whatever the protocol.
+ * Writes an error and ends the response. `httpStatus` stands for what HTTP itself has a word for,
+ * and is then used whatever the protocol.
  */
 export function writeError(
   request: IncomingMessage | Http2ServerRequest,

@@ -104,7 +104,7 @@ class Door {
     );
   }
 
-  /** Answers one request. Never rejects: what goes wrong behind the headers is the transport's end. */
+  /** Answers one request. Never rejects: what goes wrong behind the headers ends the transport. */
   async serve(request: Request, response: Response): Promise<void> {
     // Taken at once: a request that is destroyed has forgotten its socket.
     const exchange: Exchange = { request, response, origin: originOf(request) };

@@ -17,7 +17,7 @@ export type Input = Uint8Array | Message;
 /** An answer of any method. */
 export type AnyAnswer = Answer<DescMethod['output']>;
 
-/** Makes of an answer what a door sends; a failure is a defect of the handler, so it is INTERNAL. */
+/** Makes of an answer what a door sends; a failure is a defect of the handler: INTERNAL. */
 export type Encode<T> = (output: DescMessage, answer: AnyAnswer) => T;
 
 /** What the pipeline needs of the settings. */

@@ -5,10 +5,8 @@
 
 import { type DescFile, type DescMessage, type DescService, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
-import type { ServerReflectionRequest } from '../../gen/grpc/reflection/v1/reflection_pb.js';
-import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.js';
-import type { ServerReflectionRequest as RequestAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.js';
-import { ServerReflection as ServerReflectionAlpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.js';
+import * as v1 from '../../gen/grpc/reflection/v1/reflection_pb.js';
+import * as v1alpha from '../../gen/grpc/reflection/v1alpha/reflection_pb.js';
 import { defineService, type Handlers, type ServiceDefinition } from '../services/handler.js';
 
 const notFound = 5;
@@ -16,28 +14,28 @@ const unimplemented = 12;
 
 /** Both versions of the reflection service, for `services` and for themselves. */
 export function reflectionServices(services: readonly DescService[]): ServiceDefinition[] {
-  const index = new ReflectionIndex([...services, ServerReflection, ServerReflectionAlpha]);
+  const index = new ReflectionIndex([...services, v1.ServerReflection, v1alpha.ServerReflection]);
   return [
-    defineService(ServerReflection, {
+    defineService(v1.ServerReflection, {
       async *serverReflectionInfo(requests) {
         for await (const request of requests) {
           const messageResponse = index.answer(request.messageRequest);
           yield { validHost: request.host, originalRequest: request, messageResponse };
         }
       },
-    } satisfies Handlers<typeof ServerReflection>),
-    defineService(ServerReflectionAlpha, {
+    } satisfies Handlers<typeof v1.ServerReflection>),
+    defineService(v1alpha.ServerReflection, {
       async *serverReflectionInfo(requests) {
         for await (const request of requests) {
           const messageResponse = index.answer(request.messageRequest);
           yield { validHost: request.host, originalRequest: request, messageResponse };
         }
       },
-    } satisfies Handlers<typeof ServerReflectionAlpha>),
+    } satisfies Handlers<typeof v1alpha.ServerReflection>),
   ];
 }
 
-type Question = (ServerReflectionRequest | RequestAlpha)['messageRequest'];
+type Question = (v1.ServerReflectionRequest | v1alpha.ServerReflectionRequest)['messageRequest'];
 
 /** Files by name and by what they declare. */
 class ReflectionIndex {

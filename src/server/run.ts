@@ -1,4 +1,4 @@
-/** A whole server: router, schema check, jobs, services and both doors, started and closed in order. */
+/** A whole server: router, schema check, jobs, services and both doors, in order. */
 
 import type { Address, Config } from '../config.js';
 import { StowageError } from '../errors.js';
@@ -39,8 +39,8 @@ export type RunSettings = Pick<Config, 'postgres' | 'server'>;
 
 /**
  * Starts a server. The database must have been migrated.
- * @throws StowageError SCHEMA_MISMATCH; NO_NODE when no node answers for 60 s; Error when an address
- *   is taken
+ * @throws StowageError SCHEMA_MISMATCH; NO_NODE when no node answers for 60 s; Error when an
+ *   address is taken
  */
 export async function startServer({ postgres, server }: RunSettings): Promise<RunningServer> {
   const router = createRouter(postgres, { streamIdleTimeoutMs: server.streamIdleTimeoutMs });

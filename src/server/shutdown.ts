@@ -36,7 +36,7 @@ export async function closeInOrder(parts: ServerParts): Promise<void> {
   await router.close();
 }
 
-/** Resolves at the first SIGTERM or SIGINT. A second one ends the process at once, with code 130. */
+/** Resolves at the first SIGTERM or SIGINT. A second ends the process at once, with code 130. */
 export function shutdownAsked(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     let isAsked = false;

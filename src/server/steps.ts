@@ -44,7 +44,7 @@ export function createSteps(settings: StepSettings): readonly Step[] {
   ];
 }
 
-/** The caller's id where it is a UUID, so that one id can follow a call through several services. */
+/** The caller's id where it is a UUID, so that one id can follow a call through many services. */
 const requestId: Step = {
   name: 'request id',
   enter(call) {
@@ -120,7 +120,7 @@ function deadline(standardMs: number, maxMs: number): Step {
         throw new StowageError('DEADLINE_EXCEEDED');
       }
       call.deadlineMs = call.startedMs + allowedMs;
-      // A longer one overflows the timer, which would fire at once; in 24 days all has ended anyway.
+      // A longer one overflows the timer, which would fire at once; in 24 days all has ended.
       if (allowedMs < 2 ** 31) {
         const timer = setTimeout(() => {
           call.abort(new StowageError('DEADLINE_EXCEEDED'));

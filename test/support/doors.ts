@@ -111,60 +111,44 @@ function waiter<T>(): Waiter<T> {
 
 const secret = 'relation "storage_objects" does not exist';
 
+function unasked(): never {
+  throw new StowageError('UNIMPLEMENTED');
+}
+
 function storage(hanging: Waiter<CallContext>, seen: Seen) {
   const hang = (context: CallContext) => {
     hanging.give(context);
     return new Promise<never>(() => undefined);
   };
-  const unasked = () => {
-    throw new StowageError('UNIMPLEMENTED');
-  };
   return defineService(StorageService, {
-    async getObject({ objectKey }, context) {
+    getObject({ objectKey }, context) {
       context.responseHeaders.set('stowage-token', 'a-token');
       if (objectKey.startsWith('reason/')) {
-        throw new StowageError(objectKey.slice('reason/'.length) as Reason, {
-          metadata: { object_key: objectKey },
-        });
+        const reason = objectKey.slice('reason/'.length) as Reason;
+        throw new StowageError(reason, { metadata: { object_key: objectKey } });
       }
-      if (objectKey === 'defect') {
-        throw new TypeError(secret);
-      }
-      if (objectKey === 'hang') {
-        return await hang(context);
-      }
+      if (objectKey === 'defect') throw new TypeError(secret);
+      if (objectKey === 'hang') return hang(context);
       return { object: { objectKey, owner: context.principal, size: 5n } };
     },
     async *streamObjects({ prefix }, context) {
       try {
         const [kind, count = '0', bytes = '10'] = prefix.split(':');
         for (let index = 0; index < Number(count); index += 1) {
-          const token = 't'.repeat(Number(bytes));
-          const message = { resumeToken: token, objects: [{ objectKey: String(index) }] };
           seen.sent += 1;
-          yield index % 2 === 0
-            ? message
-            : new EncodedMessage(
-                toBinary(StreamObjectsResponseSchema, create(StreamObjectsResponseSchema, message)),
-              );
+          yield streamMessage(index, Number(bytes));
         }
-        if (kind === 'fail') {
-          throw new StowageError('NO_NODE', { retryDelayMs: 250 });
-        }
-        if (kind === 'hang') {
-          await hang(context);
-        }
+        if (kind === 'fail') throw new StowageError('NO_NODE', { retryDelayMs: 250 });
+        if (kind === 'hang') await hang(context);
       } finally {
         seen.left += 1;
       }
     },
     async *ingestObjects(requests) {
       try {
-        let batch = 0n;
         for await (const request of requests) {
           seen.taken += 1;
-          batch += 1n;
-          yield { batch, resumePosition: request.position };
+          yield { batch: BigInt(seen.taken), resumePosition: request.position };
         }
       } finally {
         seen.left += 1;
@@ -176,6 +160,17 @@ function storage(hanging: Waiter<CallContext>, seen: Seen) {
     listObjects: unasked,
     deleteObject: unasked,
   } satisfies Handlers<typeof StorageService>);
+}
+
+/** Every other message is encoded already. */
+function streamMessage(index: number, bytes: number) {
+  const message = create(StreamObjectsResponseSchema, {
+    resumeToken: 't'.repeat(bytes),
+    objects: [{ objectKey: String(index) }],
+  });
+  return index % 2 === 0
+    ? message
+    : new EncodedMessage(toBinary(StreamObjectsResponseSchema, message));
 }
 
 /** Opens both doors on free ports. */
