@@ -14,8 +14,8 @@ create table request_log (
   created_at timestamptz not null default now(),
   primary key (project_id, principal, request_id),
   constraint request_log_request_sha256_check check (octet_length(request_sha256) = 32),
-  -- An object with metadata of 64 KiB and every other field at its bound fits.
-  constraint request_log_response_check check (octet_length(response) <= 98304)
+  -- An object with every field at its bound fits: 64 KiB of JSON are at most 352 KiB as a Struct.
+  constraint request_log_response_check check (octet_length(response) <= 409600)
 );
 
 comment on table request_log is 'Answers of writes with a request id, for 24 hours';

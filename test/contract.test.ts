@@ -1,0 +1,119 @@
+// The contract as a whole: no RPC without a promise about repeating it, no request field without a
+// bound, and no RPC that nothing tests.
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  type DescField,
+  type DescMessage,
+  type DescService,
+  getOption,
+  ScalarType,
+} from '@bufbuild/protobuf';
+import { MethodOptions_IdempotencyLevel as Idempotency } from '@bufbuild/protobuf/wkt';
+import { describe, expect, it } from 'vitest';
+import { type FieldRules, field as fieldOption } from '../gen/buf/validate/validate_pb.js';
+import { ProjectService } from '../gen/stowage/v1/project_service_pb.js';
+import { StorageService } from '../gen/stowage/v1/storage_service_pb.js';
+
+const services: readonly DescService[] = [StorageService, ProjectService];
+const methods = services.flatMap((service) => service.methods);
+
+/** Every message that a request can hold, the request itself included. */
+function messagesOf(root: DescMessage, found = new Set<DescMessage>()): Set<DescMessage> {
+  if (found.has(root) || !root.typeName.startsWith('stowage.')) return found;
+  found.add(root);
+  for (const field of root.fields) {
+    if (field.message !== undefined) messagesOf(field.message, found);
+  }
+  return found;
+}
+
+/** Fields of requests that the service ignores: their message's comment says "Output". */
+const outputs = new Set([
+  'stowage.v1.StorageObject.id',
+  'stowage.v1.StorageObject.revision',
+  'stowage.v1.Project.revision',
+]);
+
+function hasBound(field: DescField): boolean {
+  const rules: FieldRules = getOption(field, fieldOption);
+  const { case: kind, value } = rules.type;
+  if (field.fieldKind === 'list' || field.fieldKind === 'map') {
+    return (kind === 'repeated' && value.maxItems > 0n) || (kind === 'map' && value.maxPairs > 0n);
+  }
+  if (field.fieldKind !== 'scalar') return true;
+  switch (field.scalar) {
+    case ScalarType.BOOL:
+      return true;
+    case ScalarType.STRING:
+      return (
+        kind === 'string' &&
+        (value.maxBytes > 0n ||
+          value.maxLen > 0n ||
+          value.pattern !== '' ||
+          value.wellKnown.case === 'uuid')
+      );
+    default:
+      return kind !== undefined && kind !== 'any';
+  }
+}
+
+/** The text of every test, this one left out. */
+function testTexts(): string {
+  const root = import.meta.dirname;
+  return readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.test.ts') && path !== 'contract.test.ts')
+    .map((path) => readFileSync(join(root, path), 'utf8'))
+    .join('\n');
+}
+
+describe('contract', () => {
+  it.each(methods.map((method) => [`${method.parent.name}/${method.name}`, method] as const))(
+    '%s says whether it may be repeated',
+    (_name, method) => {
+      expect(method.idempotency).not.toBe(Idempotency.IDEMPOTENCY_UNKNOWN);
+    },
+  );
+
+  it('bounds every field of every request', () => {
+    const unbounded = methods
+      .flatMap((method) => [...messagesOf(method.input)])
+      .flatMap((message) => message.fields)
+      .filter((field) => !hasBound(field) && !outputs.has(`${field.parent.typeName}.${field.name}`))
+      .map((field) => `${field.parent.typeName}.${field.name}`);
+    expect([...new Set(unbounded)]).toEqual([]);
+  });
+
+  it('sees a field without a bound', () => {
+    const summary = StorageService.method.streamObjects.output.fields;
+    expect(summary.filter((field) => !hasBound(field)).map((field) => field.name)).toContain(
+      'resume_token',
+    );
+  });
+
+  it('gives every mutation a request_id and a token', () => {
+    const mutations = methods.filter(({ idempotency }) => idempotency === Idempotency.IDEMPOTENT);
+    expect(mutations.length).toBeGreaterThan(0);
+    for (const { input, output } of mutations) {
+      expect(input.fields.map((field) => field.name)).toContain('request_id');
+      expect(output.fields.map((field) => field.name)).toContain('token');
+    }
+  });
+
+  it('gives every read of one answer a freshness', () => {
+    const reads = methods.filter(({ idempotency }) => idempotency === Idempotency.NO_SIDE_EFFECTS);
+    for (const { input } of reads) {
+      expect(input.fields.map((field) => field.message?.typeName)).toContain(
+        'stowage.v1.Freshness',
+      );
+    }
+  });
+
+  it('has a test of every RPC', () => {
+    const texts = testTexts();
+    const untested = methods
+      .map((method) => method.localName)
+      .filter((name) => !texts.includes(`.${name}(`) && !texts.includes(`'${name}'`));
+    expect(untested).toEqual([]);
+  });
+});

@@ -1,0 +1,202 @@
+// Pages and streams through both doors: order, filters, tokens, and what a stream sums up to.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { prefixCeiling } from '../../src/store/object-keys.js';
+import { doorNames, failure, startService, strong, type TestService } from '../support/service.js';
+
+const backends = ['local', 's3'];
+const names = ['a', 'a/b', 'a0', 'ä', 'документ', '文件', '\u{FFFD}', '\u{1F600}', 'z'];
+const odd = names.map((name) => `odd/${name}`);
+const many = Array.from({ length: 2_500 }, (_, at) => `many/${String(at).padStart(5, '0')}`);
+
+let service: TestService;
+
+beforeAll(async () => {
+  service = await startService();
+  const { storage } = service.doors.gRPC;
+  const objects = [...odd, ...many].map((objectKey, at) => ({
+    objectKey,
+    size: BigInt(at),
+    storageBackend: backends[at % 2] ?? '',
+    metadata: { at },
+  }));
+  for (let at = 0; at < objects.length; at += 1000) {
+    const requests = objects.slice(at, at + 1000).map((object) => ({ object }));
+    await storage.batchRecordObjects({ requests });
+  }
+  await storage.deleteObject({ objectKey: 'many/00007' });
+  await service.waitUntilCaughtUp();
+});
+
+afterAll(async () => {
+  await service[Symbol.asyncDispose]();
+});
+
+describe.each(doorNames)('listing through %s', (door) => {
+  const clients = () => service.doors[door];
+  const live = many.filter((key) => key !== 'many/00007');
+
+  async function allPages(request: {
+    prefix?: string;
+    storageBackend?: string;
+    pageSize?: number;
+  }) {
+    const keys: string[] = [];
+    let pageToken = '';
+    do {
+      const page = await clients().storage.listObjects({
+        ...request,
+        pageToken,
+        freshness: strong,
+      });
+      keys.push(...page.objects.map(({ objectKey }) => objectKey));
+      pageToken = page.nextPageToken;
+    } while (pageToken !== '');
+    return keys;
+  }
+
+  it('lists in byte order, page by page, each key once', async () => {
+    const sorted = odd.toSorted((left, right) =>
+      Buffer.compare(Buffer.from(left), Buffer.from(right)),
+    );
+    expect(await allPages({ prefix: 'odd/', pageSize: 2 })).toEqual(sorted);
+    expect(await allPages({ prefix: 'odd/a' })).toEqual(['odd/a', 'odd/a/b', 'odd/a0']);
+    expect(await allPages({ prefix: 'many/', pageSize: 1000 })).toEqual(live);
+    expect(await allPages({ prefix: 'none/' })).toEqual([]);
+  });
+
+  it('lists one backend', async () => {
+    const s3 = [...odd, ...many]
+      .filter((_, at) => at % 2 === 1)
+      .filter((key) => key.startsWith('m'));
+    const wanted = s3.filter((key) => key !== 'many/00007');
+    expect(await allPages({ prefix: 'many/', storageBackend: 's3', pageSize: 700 })).toEqual(
+      wanted,
+    );
+  });
+
+  it('shows deleted objects where asked', async () => {
+    const request = { prefix: 'many/0000', pageSize: 10, showDeleted: true, freshness: strong };
+    const { objects } = await clients().storage.listObjects(request);
+    expect(objects).toHaveLength(10);
+    expect(objects[7]?.deletedAt).toBeDefined();
+  });
+
+  it('refuses page tokens that are altered or of another call', async () => {
+    const { storage } = clients();
+    const request = { prefix: 'many/', pageSize: 10, freshness: strong };
+    const { nextPageToken } = await storage.listObjects(request);
+    const altered = (nextPageToken.startsWith('A') ? 'B' : 'A') + nextPageToken.slice(1);
+    const attempts = [
+      { ...request, pageToken: altered },
+      { ...request, pageToken: 'nonsense' },
+      { ...request, prefix: 'odd/', pageToken: nextPageToken },
+      { ...request, storageBackend: 's3', pageToken: nextPageToken },
+      { ...request, showDeleted: true, pageToken: nextPageToken },
+    ];
+    for (const attempt of attempts) {
+      const refused = await failure(storage.listObjects(attempt));
+      expect(refused).toMatchObject({ reason: 'PAGE_TOKEN_INVALID' });
+    }
+    const larger = await storage.listObjects({
+      ...request,
+      pageSize: 20,
+      pageToken: nextPageToken,
+    });
+    expect(larger.objects).toHaveLength(20);
+  });
+
+  async function stream(request: {
+    prefix?: string;
+    storageBackend?: string;
+    resumeToken?: string;
+  }) {
+    const keys: string[] = [];
+    const tokens: { token: string; items: number }[] = [];
+    const messages = clients().storage.streamObjects({ ...request, freshness: strong });
+    for await (const message of messages) {
+      keys.push(...message.objects.map(({ objectKey }) => objectKey));
+      tokens.push({ token: message.resumeToken, items: keys.length });
+      if (message.summary) return { keys, tokens, summary: message.summary };
+    }
+    throw new Error('the stream ended without a summary');
+  }
+
+  it('streams everything once, and sums it up', async () => {
+    const { keys, summary, tokens } = await stream({ prefix: 'many/' });
+    expect(keys).toEqual(live);
+    expect(summary.items).toBe(BigInt(live.length));
+    expect(summary.token).not.toBe('');
+    expect(tokens.length).toBeGreaterThan(2);
+  });
+
+  it('resumes behind any message, with the same sum at the end', async () => {
+    const whole = await stream({ prefix: 'many/' });
+    for (const { token, items } of whole.tokens) {
+      const rest = await stream({ prefix: 'many/', resumeToken: token });
+      expect(rest.keys).toEqual(live.slice(items));
+      expect(rest.summary.crc32).toBe(whole.summary.crc32);
+      expect(rest.summary.bytes).toBe(whole.summary.bytes);
+      expect(rest.summary.items).toBe(whole.summary.items);
+    }
+  });
+
+  it('refuses resume tokens of other arguments', async () => {
+    const { tokens } = await stream({ prefix: 'many/' });
+    const resumeToken = tokens[0]?.token ?? '';
+    const attempts = [{ prefix: 'odd/' }, { prefix: 'many/', storageBackend: 's3' }];
+    for (const request of attempts) {
+      const refused = await failure(stream({ ...request, resumeToken }));
+      expect(refused).toMatchObject({ reason: 'RESUME_TOKEN_MISMATCH' });
+    }
+  });
+
+  it('streams from a standby', async () => {
+    let servedBy = '';
+    const onHeader = (headers: Headers) => {
+      servedBy = headers.get('stowage-served-by') ?? '';
+    };
+    const freshness = { demand: { case: 'eventual', value: true } } as const;
+    let items = 0;
+    for await (const message of clients().storage.streamObjects({ freshness }, { onHeader })) {
+      items += message.objects.length;
+      if (message.checkpoint && message.objects.length > 0) {
+        expect(message.checkpoint.role).toBe('standby');
+        expect(message.checkpoint.items).toBe(BigInt(items));
+      }
+    }
+    expect(servedBy).toMatch(/role=standby/);
+    expect(items).toBe(odd.length + live.length);
+  });
+
+  it('knows no unknown project', async () => {
+    const { storage } = clients();
+    const project = 'nowhere';
+    const reads = [
+      () => storage.listObjects({ project }),
+      () => storage.getObject({ project, objectKey: 'a' }),
+      () => storage.batchGetObjects({ project, objectKeys: ['a'] }),
+      () => storage.deleteObject({ project, objectKey: 'a' }),
+      () => storage.recordObject({ project, object: { objectKey: 'a', storageBackend: 's3' } }),
+    ];
+    for (const read of reads) {
+      expect(await failure(read())).toMatchObject({ reason: 'PROJECT_NOT_FOUND' });
+    }
+    const first = storage.streamObjects({ project })[Symbol.asyncIterator]().next();
+    expect(await failure(first)).toMatchObject({ reason: 'PROJECT_NOT_FOUND' });
+  });
+});
+
+describe('prefixCeiling against the database', () => {
+  it('bounds as starts_with does', async () => {
+    const prefixes = ['', 'odd/', 'odd/a', 'odd/\u{FFFD}', 'odd/\u{1F600}', 'm', '\u{10FFFF}'];
+    for (const prefix of prefixes) {
+      const [row] = await service.sql<{ ranged: string; prefixed: string }>(
+        `select count(*) filter (where object_key >= $1 and object_key < $2) as ranged,
+           count(*) filter (where starts_with(object_key, $1)) as prefixed
+         from storage_objects`,
+        [prefix, prefixCeiling(prefix)],
+      );
+      expect(row?.ranged).toBe(row?.prefixed);
+    }
+  });
+});

@@ -1,0 +1,137 @@
+/** A whole server on a database of its own in the shared cluster, with clients of both doors. */
+import { type Client, ConnectError, createClient, type Transport } from '@connectrpc/connect';
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  Http2SessionManager,
+} from '@connectrpc/connect-node';
+import { ProjectService } from '../../gen/stowage/v1/project_service_pb.js';
+import { StorageService } from '../../gen/stowage/v1/storage_service_pb.js';
+import { type CallError, toStowageError } from '../../src/client/index.js';
+import { parseConfig } from '../../src/config.js';
+import { until } from '../../src/lib/wait.js';
+import { type RunningServer, startServer } from '../../src/server/run.js';
+import { sharedCluster } from './cluster.js';
+import { atDatabase, createTestDatabase, openConnection, type TestDatabase } from './database.js';
+
+/** The two doors, each by one of its protocols. */
+export const doorNames = ['gRPC', 'HTTP'] as const;
+export type DoorName = (typeof doorNames)[number];
+
+/** What a read asks for that must see the write before it. */
+export const strong = { demand: { case: 'strong', value: true } } as const;
+
+/** Typed clients of one door. */
+export interface Clients {
+  readonly storage: Client<typeof StorageService>;
+  readonly projects: Client<typeof ProjectService>;
+}
+
+/** A running server and the ways to it. */
+export interface TestService extends AsyncDisposable {
+  /** gRPC on door 1; Connect with JSON over HTTP/2 on door 2. */
+  readonly doors: Readonly<Record<DoorName, Clients>>;
+  readonly server: RunningServer;
+  readonly database: TestDatabase;
+  /** `http://127.0.0.1:port` of the HTTP door. */
+  readonly httpUrl: string;
+  /** `127.0.0.1:port` of the gRPC door. */
+  readonly grpcTarget: string;
+  /** Runs SQL on the primary as the superuser. */
+  sql<Row extends Record<string, unknown>>(
+    text: string,
+    values?: readonly unknown[],
+  ): Promise<Row[]>;
+  /** Resolves once every standby has replayed what the primary had flushed at the call. */
+  waitUntilCaughtUp(): Promise<void>;
+}
+
+/** Starts a server; `environment` is laid over the settings that a test needs. */
+export async function startService(environment: Record<string, string> = {}): Promise<TestService> {
+  const cluster = sharedCluster();
+  const primary = cluster.nodes.find(({ role }) => role === 'primary');
+  if (primary === undefined) throw new Error('the shared cluster has no primary');
+  const database = await createTestDatabase(primary.url);
+  const service = new URL(database.serviceUrl ?? '');
+  const nodes = cluster.nodes.map(({ host, port }) => `${host}:${port}`).join(',');
+  const { postgres, server: settings } = parseConfig({
+    POSTGRES_HOST: nodes,
+    POSTGRES_DB: database.name,
+    POSTGRES_USER: service.username,
+    POSTGRES_PASSWORD: service.password,
+    STOWAGE_GRPC_ADDRESS: '127.0.0.1:0',
+    STOWAGE_HTTP_ADDRESS: '127.0.0.1:0',
+    ...environment,
+  });
+  const caughtUp = () => waitForStandbys(database);
+  await caughtUp();
+  const server = await startServer({ postgres, server: settings });
+  const grpcTarget = `127.0.0.1:${server.grpcAddress.port}`;
+  const httpUrl = `http://127.0.0.1:${server.httpAddress.port}`;
+  const sessions = [`http://${grpcTarget}`, httpUrl].map((url) => new Http2SessionManager(url));
+  const [grpcSession, httpSession] = sessions;
+  const connection = await database.connect();
+  return {
+    doors: {
+      gRPC: clientsOf(
+        createGrpcTransport({ baseUrl: `http://${grpcTarget}`, ...managed(grpcSession) }),
+      ),
+      HTTP: clientsOf(
+        createConnectTransport({
+          baseUrl: httpUrl,
+          httpVersion: '2',
+          useBinaryFormat: false,
+          ...managed(httpSession),
+        }),
+      ),
+    },
+    server,
+    database,
+    httpUrl,
+    grpcTarget,
+    sql: (text, values) => connection.query(text, values),
+    waitUntilCaughtUp: caughtUp,
+    async [Symbol.asyncDispose]() {
+      for (const session of sessions) session.abort();
+      await server.close();
+      await database.drop();
+    },
+  };
+}
+
+const managed = (sessionManager: Http2SessionManager | undefined) =>
+  sessionManager === undefined ? {} : { sessionManager };
+
+const clientsOf = (transport: Transport): Clients => ({
+  storage: createClient(StorageService, transport),
+  projects: createClient(ProjectService, transport),
+});
+
+async function waitForStandbys(database: TestDatabase): Promise<void> {
+  const { nodes } = sharedCluster();
+  const primary = await database.connect();
+  const [row] = await primary.query<{ lsn: string }>('select pg_current_wal_flush_lsn() as lsn');
+  for (const { url } of nodes.filter(({ role }) => role === 'standby')) {
+    const standby = await openConnection(atDatabase(url, 'postgres'));
+    const isThere = async () => {
+      const [replayed] = await standby.query<{ there: boolean }>(
+        'select pg_last_wal_replay_lsn() >= $1::pg_lsn as there',
+        [row?.lsn],
+      );
+      return replayed?.there;
+    };
+    await until(isThere, { timeoutMs: 30_000, what: 'the standbys have caught up' });
+    await standby.end();
+  }
+}
+
+/** The typed error of a call that must fail. */
+export async function failure(call: Promise<unknown>): Promise<CallError> {
+  try {
+    await call;
+  } catch (error) {
+    if (error instanceof ConnectError) return toStowageError(error);
+    throw error;
+  }
+  throw new Error('the call succeeded, though it must fail');
+}
