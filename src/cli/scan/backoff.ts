@@ -16,7 +16,7 @@ export interface PatienceOptions {
 }
 
 const firstDelayMs = 100;
-const delayMsMax = 3_000;
+const delayMsMax = 1_000;
 
 /**
  * Waits out failures that pass, with growing pauses, as long as there is progress in between.

@@ -1,0 +1,135 @@
+/** `stowage scan` and `stowage project` as a user runs them, against a real server. */
+
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { projectCommand } from '../../src/cli/project.js';
+import { sharedCluster } from '../support/cluster.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { type MadeTree, makeTree, removeTree } from '../support/make-tree.js';
+import { type ServeChild, startServe } from '../support/serve-child.js';
+
+const checkout = path.join(import.meta.dirname, '..', '..');
+
+let database: TestDatabase;
+let server: ServeChild;
+let folder: string;
+let tree: MadeTree;
+
+beforeAll(async () => {
+  database = await createTestDatabase(sharedCluster().nodes[0]?.url ?? '');
+  server = await startServe(database.serviceUrl ?? '');
+  folder = await mkdtemp(path.join(tmpdir(), 'stowage-commands-'));
+  tree = await makeTree(path.join(folder, 'tree'), { files: 150, seed: 3 });
+});
+
+afterAll(async () => {
+  await server?.[Symbol.asyncDispose]();
+  await removeTree(path.join(folder, 'tree'));
+  await rm(folder, { recursive: true, force: true });
+  await database?.drop();
+});
+
+interface Ran {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function stowage(...given: string[]): Promise<Ran> {
+  const args = ['--import', 'tsx', 'src/main.ts', ...given];
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, args, { cwd: checkout }, (_, stdout, stderr) => {
+      resolve({ exitCode: child.exitCode ?? -1, stdout, stderr });
+    });
+  });
+}
+
+const at = (): string[] => ['--server', server.grpc];
+
+describe('stowage scan', () => {
+  it('prints one JSON document and exits with 3 where names are no keys', async () => {
+    const { exitCode, stdout } = await stowage('scan', tree.root, ...at(), '--json');
+    expect(exitCode).toBe(3);
+    const found = JSON.parse(stdout);
+    expect(found).toMatchObject({ changed: 0, unchanged: 0, missing: 0, exit_code: 3 });
+    expect(found.added).toBeGreaterThanOrEqual(tree.files.size);
+    expect(found.skipped).toBe(found.findings.length);
+  });
+
+  it('says in sentences that all is unchanged the next time', async () => {
+    const odd = path.join(tree.root, 'odd');
+    const args = ['scan', odd, ...at(), '--prefix', 'again'];
+    const first = await stowage(...args);
+    expect(first).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^29 added, 0 ch/) });
+    const second = await stowage(...args);
+    expect(second.exitCode).toBe(0);
+    expect(second.stdout).toMatch(/^0 added, 0 changed, 29 unchanged, 0 missing, 0 skipped\n/);
+  });
+
+  it('exits with 2 for what is no directory and with 1 for what the service refuses', async () => {
+    const [absent, wrong, refused] = await Promise.all([
+      stowage('scan', path.join(folder, 'absent'), ...at()),
+      stowage('scan', tree.root, ...at(), '--batch', '0'),
+      stowage('scan', tree.root, ...at(), '--project', 'nobody-made-this'),
+    ]);
+    expect(absent).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('ENOENT') });
+    expect(wrong.exitCode).toBe(2);
+    expect(refused.exitCode).toBe(1);
+    expect(refused.stderr).toContain('stowage scan: PROJECT_NOT_FOUND: ');
+  });
+});
+
+/** The command in this process: a start takes a second, and here are many. */
+async function project(...given: string[]): Promise<Ran> {
+  const lines = { log: '', error: '' };
+  const collect = (name: keyof typeof lines) =>
+    vi.spyOn(console, name).mockImplementation((line: string) => {
+      lines[name] += `${line}\n`;
+    });
+  const spies = [collect('log'), collect('error')];
+  const before = process.exitCode;
+  process.exitCode = 0;
+  try {
+    await projectCommand({ server: server.grpc }).parseAsync(given, { from: 'user' });
+    return { exitCode: Number(process.exitCode), stdout: lines.log, stderr: lines.error };
+  } finally {
+    process.exitCode = before;
+    for (const spy of spies) spy.mockRestore();
+  }
+}
+
+describe('stowage project', () => {
+  it('makes, changes, lists and deletes a project', async () => {
+    const made = await project('create', 'acme', '--name', 'ACME');
+    expect(made).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^name +ACME$/m) });
+    const metadata = '{"stage":2}';
+    const changed = await project(
+      ...['update', 'acme', '--progress', '50', '--metadata', metadata, '--json'],
+    );
+    expect(JSON.parse(changed.stdout)).toMatchObject({
+      project: 'acme',
+      name: 'ACME',
+      progress: 50,
+      metadata: { stage: 2 },
+      revision: '2',
+    });
+    const listed = await project('list');
+    expect(listed.stdout).toMatch(/^PROJECT +NAME/);
+    expect(listed.stdout).toMatch(/^acme +ACME +en +active +50 %/m);
+    const deleted = await project('delete', 'acme');
+    expect(deleted.exitCode).toBe(0);
+    const gone = await project('list', '--json');
+    expect(JSON.parse(gone.stdout)).toMatchObject([{ project: 'default' }]);
+  });
+
+  it('says in one sentence with its reason what the service refuses', async () => {
+    const unknown = await project('get', 'nobody');
+    expect(unknown.exitCode).toBe(1);
+    expect(unknown.stderr).toMatch(/^stowage project: PROJECT_NOT_FOUND: [^\n]+\n$/);
+    const wrong = await project('create', 'Not An Id');
+    expect(wrong.stderr).toMatch(/^stowage project: INVALID_REQUEST: [^\n]+project[^\n]+\n$/);
+  });
+});

@@ -1,0 +1,79 @@
+/** `stowage serve` as a child process that a test may kill, and start again at the same ports. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { until } from '../../src/lib/wait.js';
+
+const checkout = path.join(import.meta.dirname, '..', '..');
+
+/** A server that runs, or ran, on a database. */
+export interface ServeChild extends AsyncDisposable {
+  /** `127.0.0.1:port` of the gRPC door, the same after every start. */
+  readonly grpc: string;
+  /** Starts it again after a kill, and waits until it is ready. */
+  start(): Promise<void>;
+  /** Ends it as a power cut would. */
+  kill(): Promise<void>;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+/** Starts a server on a migrated database, from the sources: no build needs to be there. */
+export async function startServe(databaseUrl: string): Promise<ServeChild> {
+  const grpc = `127.0.0.1:${await freePort()}`;
+  const http = `127.0.0.1:${await freePort()}`;
+  let child: ChildProcess | undefined;
+  let output = '';
+
+  const isReady = async (): Promise<boolean> => {
+    if (child?.exitCode !== null) throw new Error(`the server ended: ${output}`);
+    const answer = await fetch(`http://${http}/readyz`).catch(() => undefined);
+    return answer?.ok ?? false;
+  };
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill(signal);
+    await once(child, 'exit');
+  };
+  const start = async (): Promise<void> => {
+    output = '';
+    child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts', 'serve'], {
+      cwd: checkout,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        ...process.env,
+        DATABASE_URL: databaseUrl,
+        STOWAGE_GRPC_ADDRESS: grpc,
+        STOWAGE_HTTP_ADDRESS: http,
+      },
+    });
+    const collect = (chunk: Buffer): void => {
+      output = (output + chunk.toString()).slice(-20_000);
+    };
+    child.stdout?.on('data', collect);
+    child.stderr?.on('data', collect);
+    await until(isReady, { timeoutMs: 30_000, pollMs: 50, what: 'the server is ready' }).catch(
+      async (error: unknown) => {
+        await end('SIGKILL');
+        throw new Error(`${String(error)}: ${output}`);
+      },
+    );
+  };
+  await start();
+  return {
+    grpc,
+    start,
+    kill: () => end('SIGKILL'),
+    [Symbol.asyncDispose]: () => end('SIGTERM'),
+  };
+}
