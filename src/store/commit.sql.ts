@@ -34,7 +34,7 @@ export const readRequest = statement<{
   response: Buffer | null;
 }>({
   name: 'read-request',
-  intent: 'write',
+  intent: 'readPrimary',
   text: `
     select method, request_sha256, response
     from request_log

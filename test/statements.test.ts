@@ -1,0 +1,114 @@
+// Every statement of the registry on a real cluster, as the service's own role: each is prepared,
+// each `read` runs on a standby, each `write` is refused there.
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { NEVER } from '../src/lib/interruption.js';
+import { until } from '../src/lib/wait.js';
+import type { Lease } from '../src/postgres/lease.js';
+import { ConnectionPool } from '../src/postgres/pool.js';
+import { type Statement, statements } from '../src/postgres/statement.js';
+import { sharedCluster } from './support/cluster.js';
+import { createTestDatabase, type TestDatabase } from './support/database.js';
+import { testSettings } from './support/router.js';
+
+const source = join(import.meta.dirname, '../src');
+const files = (await readdir(source, { recursive: true })).filter((file) =>
+  file.endsWith('.sql.ts'),
+);
+await Promise.all(files.map((file) => import(pathToFileURL(join(source, file)).href)));
+
+const limits = () => ({ signal: NEVER, deadlineMs: performance.now() + 10_000 });
+const READ_ONLY = '25006';
+
+/** How many parameters a statement has. */
+function parameterCount({ text }: Statement<unknown>): number {
+  return Math.max(0, ...[...text.matchAll(/\$(\d+)/g)].map(([, number]) => Number(number)));
+}
+
+/** Runs a statement with nulls: whether it runs is asked, not what it finds. */
+async function runWithNulls(lease: Lease, statement: Statement<unknown>): Promise<unknown> {
+  const params = Array(parameterCount(statement)).fill(null);
+  try {
+    await lease.run([{ statement, params }], limits());
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+describe('The statements', () => {
+  let database: TestDatabase;
+  let pools: readonly [ConnectionPool, ConnectionPool];
+
+  beforeAll(async () => {
+    const [primary, standby] = sharedCluster().nodes;
+    if (primary === undefined || standby === undefined) throw new Error('a node is missing');
+    database = await createTestDatabase(primary.url);
+    const nodes = [primary, standby];
+    const settings = testSettings({ url: database.serviceUrl ?? '', nodes });
+    const options = { purpose: 'unary', sizeMax: 1, sizeMin: 0 } as const;
+    pools = [
+      new ConnectionPool(settings, primary, options),
+      new ConnectionPool(settings, standby, options),
+    ];
+    await until(() => connects(pools[1]), {
+      timeoutMs: 20_000,
+      what: 'the standby has replayed the database and its login',
+    });
+  });
+
+  afterAll(async () => {
+    await Promise.all((pools ?? []).map((pool) => pool.close(1_000)));
+    await database?.drop();
+  });
+
+  const onPrimary = async (statement: Statement<unknown>) => {
+    const lease = await pools[0].acquire(limits());
+    const run = (name: string, text: string) =>
+      lease.run([{ statement: { name, text }, params: [] }], limits());
+    try {
+      await run(`prepare ${statement.name}`, `prepare tested as ${statement.text}`);
+      await run('deallocate', 'deallocate tested');
+    } finally {
+      lease.release('clean');
+    }
+  };
+  const onStandby = async (statement: Statement<unknown>) => {
+    const lease = await pools[1].acquire(limits());
+    try {
+      return await runWithNulls(lease, statement);
+    } finally {
+      lease.release('clean');
+    }
+  };
+  const withIntent = (intent: Statement['intent']) =>
+    statements().filter((statement) => statement.intent === intent);
+  /** Transaction control has no plan to prepare. */
+  const planned = statements().filter(({ text }) => !/^(?:begin|commit|rollback)\b/.test(text));
+
+  it('are found in every file of statements', () => {
+    expect(statements().length).toBeGreaterThan(files.length);
+  });
+
+  it.each(planned)('$name is prepared by the role of the service', onPrimary);
+
+  it.each(withIntent('read'))('$name runs on a standby', async (statement) => {
+    expect(await onStandby(statement)).toBeUndefined();
+  });
+
+  it.each(withIntent('write'))('$name is refused by a standby', async (statement) => {
+    expect(await onStandby(statement)).toMatchObject({ code: READ_ONLY });
+  });
+});
+
+async function connects(pool: ConnectionPool): Promise<boolean> {
+  try {
+    const lease = await pool.acquire(limits());
+    lease.release('clean');
+    return true;
+  } catch {
+    return false;
+  }
+}
