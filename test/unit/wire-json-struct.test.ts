@@ -60,9 +60,9 @@ describe('JsonStructEncoder', () => {
 
   it('gives escapes on both sides of each length in UTF-8 their characters', () => {
     const points = ['007f', '0080', '07ff', '0800', 'd7ff', 'e000', 'ffff'];
-    const escapes = [...points, 'd800\\udc00', 'dbff\\udfff'].map((hex) => `\\u${hex}`);
-    for (const escape of escapes) {
-      expect(decode(`{"a": "${escape}"}`)).toStrictEqual(JSON.parse(`{"a": "${escape}"}`));
+    const texts = [...points, 'd800\\udc00', 'dbff\\udfff'].map((hex) => `\\u${hex}`);
+    for (const text of texts) {
+      expect(decode(`{"a": "${text}"}`)).toStrictEqual(JSON.parse(`{"a": "${text}"}`));
     }
   });
 
