@@ -13,7 +13,7 @@ export interface QueryEvent {
   readonly statement: string;
   readonly node: string;
   readonly role: 'primary' | 'standby';
-  /** From the lease's acquisition to its release. */
+  /** With the wait for a connection; of a stream to its end, with its consumer's pauses. */
   readonly durationMs: number;
   readonly requestId: string;
   /** Why it failed; undefined: it did not. */

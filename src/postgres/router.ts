@@ -16,7 +16,7 @@ import { publishQuery, type TopologyEvent } from './events.js';
 import { chooseNode, type Demand, lagOf, type Route } from './freshness.js';
 import { forAtMost } from './lease.js';
 import { parseLsn } from './lsn.js';
-import type { Committed, StreamOptions, Transaction } from './router-api.js';
+import type { Committed, StreamOptions, Transaction, TupleCollector } from './router-api.js';
 import type { RouterHandle, RouterOptions, TopologySnapshot } from './router-handle.js';
 import { readScopeStep } from './scope.js';
 import type { Sealer, TokenKey } from './sealed.js';
@@ -149,17 +149,13 @@ class NodeRouter implements RouterHandle {
     const demand = await this.#demandFor(statement, call);
     const route = options.node === undefined ? this.#choose(demand) : this.#pinned(options.node);
     const work: Work = { name: statement.name, route, call, phase: 'read' };
-    const stream = await this.#published(work, async (node) => {
-      const lease = await node.streams.acquire(call);
-      // Behind the scope, which takes the snapshot, and before the rows: see sessionOptions.
-      const steps = [readScopeStep(call, call.deadlineMs), POSITION, { statement, params }];
-      const idleTimeoutMs = this.#streamIdleTimeoutMs;
-      const { collector } = options;
-      return new BatchStream({ lease, steps, collector, limits: call, idleTimeoutMs });
-    });
+    const startedAtMs = performance.now();
+    let refusal: StowageError | undefined;
+    let stream: BatchStream<Batch> | undefined;
     try {
+      stream = await this.#openStream(work, { statement, params }, options.collector);
       for (let isFirst = true; ; isFirst = false) {
-        const batch = await stream.next().catch((error: unknown) => this.#refuse(work, error));
+        const batch = await stream.next();
         if (isFirst) {
           const lsn = this.#positionIn(stream.results[1], route);
           requireHistory(demand, route, lsn);
@@ -168,9 +164,25 @@ class NodeRouter implements RouterHandle {
         if (batch === undefined) return servedBy(route);
         yield batch;
       }
+    } catch (error) {
+      refusal = this.#explain(work, error);
+      throw refusal;
     } finally {
-      stream.abandon();
+      stream?.abandon();
+      publish(work, startedAtMs, refusal);
     }
+  }
+
+  async #openStream<Batch>(
+    { route, call }: Work,
+    step: Step,
+    collector: TupleCollector<Batch>,
+  ): Promise<BatchStream<Batch>> {
+    const lease = await this.#nodeOf(route).streams.acquire(call);
+    // Behind the scope, which takes the snapshot, and before the rows: see sessionOptions.
+    const steps = [readScopeStep(call, call.deadlineMs), POSITION, step];
+    const idleTimeoutMs = this.#streamIdleTimeoutMs;
+    return new BatchStream({ lease, steps, collector, limits: call, idleTimeoutMs });
   }
 
   async #demandFor(statement: Statement<unknown>, call: Call): Promise<Demand> {
@@ -195,35 +207,24 @@ class NodeRouter implements RouterHandle {
     return { node: name, role: 'standby', lagMs: lagOf(node, performance.now()) };
   }
 
-  /** Does the work on its node and tells listeners how it went. */
-  async #published<T>(work: Work, act: (node: ClusterNode) => Promise<T>): Promise<T> {
-    const { name, route, call } = work;
+  #nodeOf(route: Route): ClusterNode {
     const node = this.#nodes.get(route.node);
     assert(node !== undefined, 'a route leads to a node');
+    return node;
+  }
+
+  /** Does the work on its node and tells listeners how it went. */
+  async #published<T>(work: Work, act: (node: ClusterNode) => Promise<T>): Promise<T> {
     const startedAtMs = performance.now();
-    const publish = (error: StowageError | undefined) =>
-      publishQuery(() => ({
-        statement: name,
-        node: route.node,
-        role: route.role,
-        durationMs: performance.now() - startedAtMs,
-        requestId: call.requestId,
-        reason: error?.reason,
-        cause: error?.cause,
-      }));
     try {
-      const value = await act(node);
-      publish(undefined);
+      const value = await act(this.#nodeOf(work.route));
+      publish(work, startedAtMs, undefined);
       return value;
     } catch (error) {
       const refusal = this.#explain(work, error);
-      publish(refusal);
+      publish(work, startedAtMs, refusal);
       throw refusal;
     }
-  }
-
-  #refuse(work: Work, error: unknown): never {
-    throw this.#explain(work, error);
   }
 
   /** What the caller is told of an error, after the topology was told what it says of the node. */
@@ -313,6 +314,22 @@ class NodeRouter implements RouterHandle {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+function publish(
+  { name, route, call }: Work,
+  startedAtMs: number,
+  error: StowageError | undefined,
+): void {
+  publishQuery(() => ({
+    statement: name,
+    node: route.node,
+    role: route.role,
+    durationMs: performance.now() - startedAtMs,
+    requestId: call.requestId,
+    reason: error?.reason,
+    cause: error?.cause,
+  }));
 }
 
 function unaryLimits(call: Call): Limits {
