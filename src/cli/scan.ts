@@ -151,6 +151,8 @@ async function runCommand(
   const options = { ...given, prefix: keyPrefix(given.prefix) };
   const root = Buffer.from(path.resolve(directory));
   const context = { ...options, root };
+  // Who reads the result has gone, as `| head` does: there is nobody left to tell.
+  process.stdout.on('error', () => process.exit(exitCodes.failed));
   const report = options.json
     ? createJsonReport(process.stdout, context)
     : createTextReport(process.stdout, context);

@@ -9,7 +9,7 @@ import { Patience, type PatienceOptions } from './backoff.js';
 import { Batcher } from './batch.js';
 import { type Examined, Examiner } from './examine.js';
 import { IngestSender, type IngestTotals } from './ingest.js';
-import { merge } from './merge.js';
+import { type Finding, merge } from './merge.js';
 import { mapOrdered } from './ordered.js';
 import { recordedFiles } from './recorded.js';
 import { type Skip, skipTable } from './skips.js';
@@ -71,13 +71,16 @@ class Scan {
   readonly #client: Client<typeof StorageService>;
   /** Ends the calls: at a failure at once, at a stop after a grace. */
   readonly #calls = new AbortController();
+  /** Ends digests, deletions and the reading of records: at a failure and at a stop. */
+  readonly #work: AbortSignal;
 
   constructor(client: Client<typeof StorageService>, options: ScanOptions) {
     this.#client = client;
     this.#options = options;
     this.#batcher = new Batcher(options.batchSizeMax);
     const { signal } = this.#calls;
-    const { project, stop } = options;
+    const { project } = options;
+    this.#work = AbortSignal.any([options.stop, signal]);
     this.#sender = new IngestSender(client, {
       project,
       signal,
@@ -85,8 +88,8 @@ class Scan {
     });
     this.#examiner = new Examiner(client, {
       ...options,
-      signal: stop,
-      patience: this.#patience(stop),
+      signal: this.#work,
+      patience: this.#patience(this.#work),
       onBytes: (count) => {
         this.#tally.bytesDigested += count;
       },
@@ -121,21 +124,33 @@ class Scan {
     });
   }
 
+  async *#findings(): AsyncGenerator<Finding, void, void> {
+    const { root, prefix, project, backend } = this.#options;
+    const patience = this.#patience(this.#work, { firstMsMax });
+    const options = { project, prefix, backend, signal: this.#work, patience };
+    try {
+      yield* merge(walk(root, prefix), recordedFiles(this.#client, options));
+    } catch (error) {
+      this.#fail();
+      throw error;
+    }
+  }
+
+  /** Ends the work ahead, which would be waited for: a large file may take hours. */
+  #fail(): void {
+    // After a stop the work has ended already, and the last batches are still to be sent.
+    if (!this.#options.stop.aborted) this.#calls.abort();
+  }
+
   async #examineAll(): Promise<void> {
-    const { root, prefix, project, backend, stop } = this.#options;
-    const patience = this.#patience(stop, { firstMsMax });
-    const recorded = recordedFiles(this.#client, {
-      project,
-      prefix,
-      backend,
-      signal: stop,
-      patience,
-    });
-    const findings = merge(walk(root, prefix), recorded);
+    const { stop } = this.#options;
     const examine = this.#examiner.examine.bind(this.#examiner);
     try {
-      for await (const examined of mapOrdered(findings, examine, aheadMax)) {
-        await this.#conclude(examined);
+      for await (const examined of mapOrdered(this.#findings(), examine, aheadMax)) {
+        await this.#conclude(examined).catch((error: unknown) => {
+          this.#fail();
+          throw error;
+        });
         if (stop.aborted) break;
       }
     } catch (error) {
