@@ -32,6 +32,12 @@ describe('JsonStructEncoder', () => {
     expect(encode(' { } ')).toHaveLength(0);
   });
 
+  it('passes over every kind of space', () => {
+    expect(decode('\r\n\t {\r\n\t "a"\r\n\t :\r\n\t [\r\n\t 1\r\n\t ,2 ] }\n')).toEqual({
+      a: [1, 2],
+    });
+  });
+
   it('keeps empty objects and arrays that are inside', () => {
     expect(decode('{"a": {}, "b": [], "": [{}, []]}')).toEqual({ a: {}, b: [], '': [{}, []] });
   });
@@ -47,7 +53,7 @@ describe('JsonStructEncoder', () => {
       '123456.789012345',
       '5e-324',
     ],
-    ...['100000.000000001', '1E+2', '1e-2'],
+    ...['100000.000000001', '1E+2', '1e-2', '0.95083575281177846'],
   ])('gives the number %s the value that JSON.parse gives it', (text) => {
     expect(decode(`{"n": ${text}}`)).toStrictEqual(JSON.parse(`{"n": ${text}}`));
   });
@@ -106,7 +112,18 @@ describe('JsonStructEncoder', () => {
 
   it.each([
     ...['', ' ', '[]', '1', 'null', '"a"', '{', '{"', '{"a', '{"a"', '{"a":', '{"a":1', '{"a":1,'],
-    ...['{"a":1,}', '{,}', '{"a" 1}', '{"a":}', '{a:1}', '{"a":1}}', '{"a":1} x', '{"a":[1,]}'],
+    ...[
+      '{"a":1,}',
+      '{,}',
+      '{"a" 1}',
+      '{"a"=1}',
+      '{"a"11}',
+      '{"a":}',
+      '{a:1}',
+      '{"a":1}}',
+      '{"a":1} x',
+      '{"a":[1,]}',
+    ],
     ...[
       '{"a":[1 2]}',
       '{"a":[}',
@@ -131,6 +148,8 @@ describe('JsonStructEncoder', () => {
       '{"a":"\\u12g4"}',
       '{"a":"\\ud800"}',
       '{"a":"\\udc00"}',
+      '{"a":"\\udc00\\udc00"}',
+      '{"a":"\\ud800\\ue000"}',
       '{"a":"\\ud800\\u0041"}',
     ],
     ...['{"a":"\\ud800\\', '{"a":"\\ud800\\u', '{"a":1e400}', '{"a":-1e400}', '{"a":\u00a01}'],
