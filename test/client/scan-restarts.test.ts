@@ -116,7 +116,7 @@ it('completes a scan over two kills of the server, with nothing lost or doubled'
   await expectWhole();
 }, 90_000);
 
-it('loses nothing acknowledged when the server is killed, and the next scan completes it', async () => {
+it('loses nothing acknowledged in a kill, and the next scan completes the tree', async () => {
   const positions: string[] = [];
   const storage = tapAcknowledgements(async (position) => {
     positions.push(position);
