@@ -85,7 +85,13 @@ function verdictOf({ better, must, aim }: RowSpec, decisive: number, isUnsure: b
   return aim !== undefined && holds(aim) ? 'aim' : 'must';
 }
 
-function measuresOf(samples: Samples, subject: string, measure: string): number[] {
+/** Of one subject, or added up of several, repetition by repetition. */
+function measuresOf(samples: Samples, subjects: string, measure: string): number[] {
+  const parts = subjects.split('+').map((subject) => measuresOfOne(samples, subject, measure));
+  return (parts[0] ?? []).map((_, i) => parts.reduce((sum, part) => sum + (part[i] ?? 0), 0));
+}
+
+function measuresOfOne(samples: Samples, subject: string, measure: string): number[] {
   const repetitions = samples.get(subject);
   if (repetitions === undefined) throw new Error(`there is no subject ${subject}`);
   return repetitions.map((measures) => {

@@ -20,7 +20,7 @@ import type { Rig } from '../rig/rig.js';
 const PATH = '/stowage.v1.StorageService/StreamObjects';
 const FIRST_MESSAGES = 21;
 /** What the slow client does after each message. */
-const SLOW_PAUSE_MS = 5;
+const SLOW_PAUSE_MS = 20;
 const MIB = 2 ** 20;
 
 const everything = { prefix: '', storageBackend: '', showDeleted: false };

@@ -35,6 +35,10 @@ export const ingest: Lane = {
       ...{ name: 'naive', measure: 'rowsPerS', unit: 'rows/s', against: 'loop', better: 'higher' },
       ...{ must: 10, aim: 15 },
     },
+    {
+      ...{ name: 'limit', subject: 'copy', measure: 'rowsPerS', unit: 'rows/s', against: 'loop' },
+      better: 'higher',
+    },
     { name: 'cpu', measure: 'cpuUs', unit: 'us', better: 'lower' },
   ],
   setup,

@@ -79,6 +79,13 @@ describe('bench judge', () => {
     ).toMatchObject({ baseline: 50, ratio: 2 });
   });
 
+  it('divides by the sum of two subjects', () => {
+    const samples = samplesOf({ ours: steady(120), echo: steady(20), pool: steady(40) });
+    expect(judge('read', { ...wall, against: 'echo+pool' }, samples)).toMatchObject({
+      ...{ against: 'echo+pool', baseline: 60, ratio: 2 },
+    });
+  });
+
   it('refuses a subject or a measure that is not there', () => {
     const samples = samplesOf({ ours: steady(1) });
     expect(() => judge('export', wall, samples)).toThrow('there is no subject copy');
