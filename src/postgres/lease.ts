@@ -95,7 +95,7 @@ export class Lease {
    */
   async runToEnd(steps: readonly Step[], timeoutMs: number): Promise<Observed> {
     assert(!this.#isReleased && this.#draining === undefined, 'the lease is not in use');
-    return await this.#runToEnd(steps, timeoutMs);
+    return this.#runToEnd(steps, timeoutMs);
   }
 
   async #runToEnd(steps: readonly Step[], timeoutMs: number): Promise<Observed> {

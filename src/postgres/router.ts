@@ -124,7 +124,7 @@ class NodeRouter implements RouterHandle {
     assert(timeline !== undefined && systemIdentifier !== undefined, 'a primary has told both');
     const limits = unaryLimits(call);
     const work: Work = { name: 'transaction', route, call, phase: 'write' };
-    return await this.#published(work, async (node) => {
+    return this.#published(work, async (node) => {
       const lease = await node.unary.acquire(limits);
       const release = () => lease.release('clean');
       const running = new LeasedTransaction(lease, { call, limits, node: node.name });
@@ -187,10 +187,10 @@ class NodeRouter implements RouterHandle {
 
   async #demandFor(statement: Statement<unknown>, call: Call): Promise<Demand> {
     if (statement.intent === 'readPrimary') return PRIMARY;
-    return await demandOf(call, async (text) => {
+    return demandOf(call, async (text) => {
       const { systemIdentifier } = this.#monitor.topology;
       if (systemIdentifier === undefined) throw new StowageError('NO_NODE');
-      return await parseToken(text, systemIdentifier, (id) => this.#keys.find(id));
+      return parseToken(text, systemIdentifier, (id) => this.#keys.find(id));
     });
   }
 

@@ -69,11 +69,3 @@ export function useRouter(options: RouterFixtureOptions = {}): RouterFixture {
     },
   };
 }
-
-/** Resolves once the standbys show what the statement waits for. */
-export function standbyNames(router: RouterHandle): string[] {
-  return router
-    .topology()
-    .nodes.filter(({ state }) => state === 'standby')
-    .map(({ name }) => name);
-}
