@@ -127,26 +127,26 @@ class ReflectionIndex {
   }
 }
 
-/** The file before the files it imports, all of them: clients need not ask again. */
+/** The file with all that it imports, each before what it imports itself. */
 function fileAnswer(file: DescFile | undefined, name: string) {
   if (file === undefined) {
     return errorAnswer(notFound, `nothing is named ${name}`);
   }
-  const closure = new Set<DescFile>([file]);
-  // A set hands out what is added while it is walked.
-  for (const each of closure) {
-    for (const dependency of each.dependencies) {
-      closure.add(dependency);
+  const closure = new Set<DescFile>();
+  addWithImports(file, closure);
+  const fileDescriptorProto = [...closure]
+    .reverse()
+    .map((each) => toBinary(FileDescriptorProtoSchema, each.proto));
+  return { case: 'fileDescriptorResponse', value: { fileDescriptorProto } } as const;
+}
+
+function addWithImports(file: DescFile, closure: Set<DescFile>): void {
+  if (!closure.has(file)) {
+    for (const dependency of file.dependencies) {
+      addWithImports(dependency, closure);
     }
+    closure.add(file);
   }
-  return {
-    case: 'fileDescriptorResponse',
-    value: {
-      fileDescriptorProto: [...closure].map((each) =>
-        toBinary(FileDescriptorProtoSchema, each.proto),
-      ),
-    },
-  } as const;
 }
 
 function errorAnswer(errorCode: number, errorMessage: string) {

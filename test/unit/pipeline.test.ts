@@ -127,7 +127,7 @@ describe('Pipeline', () => {
     expect(await ask('', `${HealthService.typeName}/Check`)).toBe('served');
   });
 
-  it('shortens deadlines to the longest allowed, gives one where there is none, none to streams', async () => {
+  it('shortens long deadlines, gives one where there is none, and none to streams', async () => {
     const pipeline = pipelineOf({ unaryTimeoutMs: 1000, unaryTimeoutMaxMs: 5000 });
     const remaining = (context: CallContext) => context.deadlineMs - performance.now();
     const unset = await runUnary(pipeline, remaining);
