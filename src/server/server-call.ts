@@ -75,6 +75,10 @@ export class ServerCall implements CallContext {
 
   /** The caller is gone, or its transport has run out of time and says so the same way. */
   cancel(): void {
+    // Door 1 says so of every call that ends, and an error is dear to make: it takes a stack.
+    if (this.isFinished) {
+      return;
+    }
     const isLate = performance.now() + clockSlackMs >= this.deadlineMs;
     this.abort(new StowageError(isLate ? 'DEADLINE_EXCEEDED' : 'CANCELLED'));
   }
