@@ -75,7 +75,8 @@ export class Lease {
    */
   async run(steps: readonly Step[], limits: Limits): Promise<StepResult[]> {
     assert(!this.#isReleased && this.#draining === undefined, 'the lease is not in use');
-    if (limits.signal.aborted) throw interruptionError('aborted', limits);
+    const obstacle = obstacleOf(limits);
+    if (obstacle !== undefined) throw obstacle;
     const unit = new Unit(steps);
     this.submit(unit);
     this.#running = unit.done;
@@ -179,6 +180,13 @@ export class Lease {
     this.#isBroken = true;
     destroyClient(this.client);
   }
+}
+
+/** Why nothing is sent any more for a call; undefined: its limits are not reached. */
+export function obstacleOf(limits: Limits): StowageError | undefined {
+  if (limits.signal.aborted) return interruptionError('aborted', limits);
+  if (performance.now() >= limits.deadlineMs) return interruptionError('deadline', limits);
+  return undefined;
 }
 
 /** What a caller is told whose limits were reached. */

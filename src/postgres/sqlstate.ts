@@ -72,7 +72,7 @@ export function classify(error: unknown): FailureClass {
     if (code === '40001' && error.severity === 'FATAL') return 'connection_lost';
     return byState[code] ?? byStateClass[code.slice(0, 2)] ?? 'unknown';
   }
-  if (isSocketError(error) || isDriverConnectionError(error)) return 'connection_lost';
+  if (isSocketError(error) || isDriverError(error)) return 'connection_lost';
   return 'unknown';
 }
 
@@ -93,8 +93,13 @@ export function nodeEvidence(error: unknown): 'lost' | 'demoted' | undefined {
   }
 }
 
+/** Codes of the operating system, and of Node for streams that are gone or TLS that failed. */
+const SOCKET_CODE = /^(?:E[A-Z]+|ERR_(?:STREAM|SOCKET|TLS|SSL)_\w+|\w*CERT\w*)$/;
+
+/** A host with several addresses, none of which answered, gives one error for all of them. */
 function isSocketError(error: unknown): boolean {
-  return error instanceof Error && 'syscall' in error && 'code' in error;
+  if (error instanceof AggregateError) return error.errors.some(isSocketError);
+  return error instanceof Error && 'code' in error && SOCKET_CODE.test(String(error.code));
 }
 
 /** The driver's own errors have no code; these are all that 8.23.1 makes of a lost connection. */
@@ -111,10 +116,8 @@ const driverMessages = new Set([
   'timeout expired',
 ]);
 
-function isDriverConnectionError(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const isTls = 'code' in error && /^(?:ERR_TLS|ERR_SSL|.*_CERT)/.test(String(error.code));
-  return isTls || driverMessages.has(error.message);
+function isDriverError(error: unknown): boolean {
+  return error instanceof Error && driverMessages.has(error.message);
 }
 
 /** Where an error happened. */

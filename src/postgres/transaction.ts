@@ -8,7 +8,7 @@ import { type Limits, within } from '../lib/interruption.js';
 import type { Call } from './call.js';
 import { begin, commit, commitTimeout, readPosition } from './control.sql.js';
 import { isServerError, type Notice } from './driver.js';
-import { forAtMost, interruptionError, type Lease, type Observed } from './lease.js';
+import { forAtMost, type Lease, type Observed, obstacleOf } from './lease.js';
 import { parseLsn } from './lsn.js';
 import type { Transaction } from './router-api.js';
 import { writeScopeStep } from './scope.js';
@@ -131,13 +131,6 @@ export class LeasedTransaction implements Transaction {
     const { node, limits } = this.#options;
     return { phase, node, deadlineMs: limits.deadlineMs };
   }
-}
-
-/** Why COMMIT is not even sent. */
-function obstacleOf(limits: Limits): StowageError | undefined {
-  if (limits.signal.aborted) return interruptionError('aborted', limits);
-  if (performance.now() >= limits.deadlineMs) return interruptionError('deadline', limits);
-  return undefined;
 }
 
 /**

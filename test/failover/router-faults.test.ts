@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { EmbeddedCluster } from '../../src/embedded/index.js';
 import { until } from '../../src/lib/wait.js';
 import { createRouter } from '../../src/postgres/router.js';
+import type { TupleCollector } from '../../src/postgres/router-api.js';
 import type { RouterHandle } from '../../src/postgres/router-handle.js';
 import { statement } from '../../src/postgres/statement.js';
 import { startTestCluster, type TestCluster } from '../support/cluster.js';
@@ -30,6 +31,12 @@ const sleep = statement({
   name: 'test-sleep',
   intent: 'readPrimary',
   text: 'select pg_sleep($1::float8)',
+});
+
+const manyRows = statement<{ filler: string }>({
+  name: 'test-many-rows',
+  intent: 'readPrimary',
+  text: `select repeat('x', 1000) as filler from generate_series(1, 1000000)`,
 });
 
 const role = statement<{ in_recovery: boolean }>({
@@ -187,6 +194,32 @@ describe('A router whose nodes fail', () => {
     await cluster.restart(name);
     await untilState(name, 'primary');
     await router.run(insertNote, ['after the crash'], testCall());
+    await cluster.waitUntilCaughtUp();
+  });
+
+  it('fails a stream whose node is killed, behind the rows that it has', async () => {
+    const { name } = cluster.primary;
+    let rows = 0;
+    const collector: TupleCollector<number> = {
+      tuple: () => {
+        rows += 1;
+      },
+      isFull: () => rows >= 100,
+      take: () => {
+        const batch = rows;
+        rows = 0;
+        return batch || undefined;
+      },
+    };
+    const stream = router.stream(manyRows, [], testCall(), { collector });
+    expect(await stream.next()).toEqual({ done: false, value: 100 });
+    await cluster.crash(name);
+    const rest = async () => {
+      for await (const batch of stream) expect(batch).toBeLessThanOrEqual(100);
+    };
+    await expect(rest()).rejects.toMatchObject({ reason: 'NO_NODE' });
+    await cluster.restart(name);
+    await untilState(name, 'primary');
     await cluster.waitUntilCaughtUp();
   });
 

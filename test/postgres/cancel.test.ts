@@ -70,6 +70,12 @@ describe('A call that ends early', () => {
     expect(await pid()).toBe(before);
   });
 
+  it('sends nothing when its deadline has passed', async () => {
+    const promise = fixture.router.run(sleep, [60], testCall({ timeoutMs: -1 }));
+    await expect(promise).rejects.toMatchObject({ reason: 'DEADLINE_EXCEEDED' });
+    expect(await sleepers()).toBe(0);
+  });
+
   it('rolls its transaction back and keeps the connection', async () => {
     const before = await pid();
     const controller = new AbortController();

@@ -38,6 +38,19 @@ describe('toStowageError', () => {
     ],
     ['a refused connection', socketError('ECONNREFUSED'), 'read', 'NO_NODE'],
     ['a reset connection', socketError('ECONNRESET'), 'write', 'NO_PRIMARY'],
+    [
+      'a host without a listening address',
+      new AggregateError([socketError('ECONNREFUSED')], 'all refused'),
+      'read',
+      'NO_NODE',
+    ],
+    ['a broken pipe', Object.assign(new Error('ended'), { code: 'EPIPE' }), 'read', 'NO_NODE'],
+    [
+      'a foreign certificate',
+      Object.assign(new Error('x'), { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' }),
+      'read',
+      'NO_NODE',
+    ],
     ['a connect timeout', new Error('timeout expired'), 'read', 'NO_NODE'],
     ['a shutdown', serverError('57P01', { severity: 'FATAL' }), 'read', 'NO_NODE'],
     [
