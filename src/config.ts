@@ -97,9 +97,11 @@ type Values = { [K in Key]: z.output<(typeof configTable)[K]['schema']> | undefi
 const allKeys = Object.keys(configTable) as readonly Key[];
 type ReadFile = (path: string) => string;
 
+const readText: ReadFile = (path) => readFileSync(path, 'utf8');
+
 /** Reads the process's environment. @throws ConfigError with every mistake at once */
 export function loadConfig(): Config {
-  return parseConfig(process.env, (path) => readFileSync(path, 'utf8'));
+  return parseConfig(process.env);
 }
 
 /** What the commands that call a server take from the environment. */
@@ -123,7 +125,7 @@ export function loadClientDefaults(environment: Environment = process.env): Clie
  * Parses an environment; an empty variable counts as unset.
  * @throws ConfigError with every mistake at once
  */
-export function parseConfig(environment: Environment, readFile: ReadFile): Config {
+export function parseConfig(environment: Environment, readFile: ReadFile = readText): Config {
   const problems: string[] = [];
   const values = readValues(environment, problems);
   const read = (key: string, path: string | undefined): string | undefined => {
