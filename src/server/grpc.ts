@@ -17,6 +17,7 @@ import {
 import type { Address, ServerSettings } from '../config.js';
 import type { StowageError } from '../errors.js';
 import { assertNever } from '../lib/assert.js';
+import { settlesWithin } from '../lib/interruption.js';
 import type { MethodDefinition, ServiceDefinition } from '../services/handler.js';
 import { encodeAnswer } from './answers.js';
 import { asBuffer, type GrpcCall, type GrpcInbound, grpcInbound, grpcStatus } from './grpc-call.js';
@@ -79,9 +80,9 @@ export async function openGrpcDoor(
     },
     close: async (flushMs = flushDefaultMs) => {
       closed ??= shutdown(server);
-      const timer = setTimeout(() => server.forceShutdown(), flushMs);
-      await closed;
-      clearTimeout(timer);
+      // Not awaited further: grpc-js never calls back when a session is destroyed by its client in
+      // the moment in which it is asked to close.
+      if (!(await settlesWithin(closed, flushMs))) server.forceShutdown();
     },
   };
 }

@@ -42,11 +42,11 @@ export interface DevServer extends AsyncDisposable {
   output(): string;
 }
 
-/** Where a server is to be started again: on its data, at its ports. */
+/** Where a server is to be started: what is left out is made anew. */
 export type DevPlace = Pick<DevServer, 'grpc' | 'http' | 'dataDirectory'>;
 
 /** Starts `stowage dev` with one standby, and resolves once it is ready. */
-export async function startDev(place?: DevPlace): Promise<DevServer> {
+export async function startDev(place?: Partial<DevPlace>): Promise<DevServer> {
   const dataDirectory = place?.dataDirectory ?? (await mkdtemp(join(tmpdir(), 'stowage-dev-')));
   const grpc = place?.grpc ?? `127.0.0.1:${await freePort()}`;
   const http = place?.http ?? `127.0.0.1:${await freePort()}`;
@@ -74,18 +74,22 @@ export async function startDev(place?: DevPlace): Promise<DevServer> {
       () => false,
     );
   };
-  const stop = async () => {
+  const end = async () => {
     if (child.exitCode === null && child.signalCode === null) {
       child.kill('SIGTERM');
       await once(child, 'exit');
     }
+  };
+  const stop = async () => {
+    await end();
     await removeCluster(dataDirectory);
     await rm(dataDirectory, { recursive: true, force: true });
   };
   try {
     await until(isReady, { timeoutMs: 60_000, what: 'stowage dev is ready', pollMs: 50 });
   } catch (error) {
-    await stop();
+    // Data that was there before belongs to whoever named it.
+    await (place?.dataDirectory === undefined ? stop() : end());
     throw error;
   }
   const server = { process: child, grpc, http, dataDirectory, output: () => output };
