@@ -1,6 +1,6 @@
 // Every statement of the registry on a real cluster, as the service's own role: each is prepared,
 // each `read` runs on a standby, each `write` is refused there.
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -14,10 +14,13 @@ import { createTestDatabase, type TestDatabase } from './support/database.js';
 import { testSettings } from './support/router.js';
 
 const source = join(import.meta.dirname, '../src');
-const files = (await readdir(source, { recursive: true })).filter((file) =>
-  file.endsWith('.sql.ts'),
-);
-await Promise.all(files.map((file) => import(pathToFileURL(join(source, file)).href)));
+const files: string[] = [];
+for (const file of await readdir(source, { recursive: true })) {
+  if (!file.endsWith('.ts')) continue;
+  const path = join(source, file);
+  if (/= statement[<(]/.test(await readFile(path, 'utf8'))) files.push(path);
+}
+await Promise.all(files.map((path) => import(pathToFileURL(path).href)));
 
 const limits = () => ({ signal: NEVER, deadlineMs: performance.now() + 10_000 });
 const READ_ONLY = '25006';
