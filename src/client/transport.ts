@@ -6,6 +6,7 @@
 
 import type { Interceptor, Transport } from '@connectrpc/connect';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
+import { keepEveryCharacter } from '../wire/utf8.js';
 
 /** Where to connect and how. */
 export interface TransportOptions {
@@ -31,6 +32,8 @@ export interface StowageTransport extends Transport {
 }
 
 const portDefault = '50051';
+
+keepEveryCharacter();
 
 /**
  * Completes an address to the URL of a server.

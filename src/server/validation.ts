@@ -14,6 +14,7 @@ import {
 import { pathToString } from '@bufbuild/protobuf/reflect';
 import { createValidator, type Violation } from '@bufbuild/protovalidate';
 import { type FieldViolation, StowageError } from '../errors.js';
+import { keepEveryCharacter } from '../wire/utf8.js';
 import { boundViolations } from './message-bounds.js';
 
 /** The largest message either door takes, in bytes as it stands on the wire. */
@@ -22,6 +23,8 @@ export const messageBytesMax = 4 * 1024 * 1024;
 /** Above what a Struct of 32 levels needs: each is a Struct, its entry and a Value. */
 const recursionLimit = 200;
 const violationsMax = 50;
+
+keepEveryCharacter();
 
 const validator = createValidator();
 

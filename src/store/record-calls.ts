@@ -16,6 +16,7 @@ import type { Call } from '../postgres/call.js';
 import { type CommitResult, commit, type Mutation } from './commit.js';
 import { timestampMessage } from './messages.js';
 import { digestInputs, type ObjectInput, objectInput } from './object-input.js';
+import { metadataField } from './object-row.js';
 import type { Decision } from './record-decision.js';
 import { recordObjects } from './record-objects.js';
 import type { Store } from './store.js';
@@ -66,7 +67,7 @@ function recorded(object: StorageObject, decision: Decision): StorageObject {
     versionId: decision.versionId,
     storageBackend: input.storageBackend,
     storageClass: input.storageClass,
-    metadata: object.metadata ?? {},
+    ...metadataField(object.metadata ?? {}),
     owner: input.owner,
     createdAt: timestampMessage(decision.createdAt),
     ...(input.purgeAt === undefined ? {} : { purgeAt: timestampMessage(input.purgeAt) }),

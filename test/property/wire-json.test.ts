@@ -5,10 +5,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { StorageObjectSchema } from '../../gen/stowage/v1/storage_object_pb.js';
 import { JSON_DEPTH_MAX, JSON_GROWTH_MAX, JsonStructEncoder } from '../../src/wire/json-struct.js';
+import { keepEveryCharacter } from '../../src/wire/utf8.js';
 import { WireError } from '../../src/wire/wire-error.js';
 import { jsonbText } from '../support/jsonb-text.js';
 import { metadataArbitrary } from '../support/storage-object-rows.js';
-import { keepEveryCharacter } from '../support/utf8.js';
 
 keepEveryCharacter();
 

@@ -4,6 +4,7 @@ import { fromBinary, type JsonObject } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_service_pb.js';
+import { keepEveryCharacter } from '../../src/wire/utf8.js';
 import { WireWriter } from '../../src/wire/writer.js';
 import { tupleOfBytes } from '../support/binary-tuple.js';
 import { sharedCluster } from '../support/cluster.js';
@@ -16,7 +17,6 @@ import {
   rowArbitrary,
   rowMessage,
 } from '../support/storage-object-rows.js';
-import { keepEveryCharacter } from '../support/utf8.js';
 
 keepEveryCharacter();
 

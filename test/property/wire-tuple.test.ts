@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_service_pb.js';
 import type { TupleEncoder } from '../../src/wire/tuple-encoder.js';
+import { keepEveryCharacter } from '../../src/wire/utf8.js';
 import { WireError } from '../../src/wire/wire-error.js';
 import { WireWriter } from '../../src/wire/writer.js';
 import {
@@ -14,7 +15,6 @@ import {
   rowMessage,
   rowTuple,
 } from '../support/storage-object-rows.js';
-import { keepEveryCharacter } from '../support/utf8.js';
 
 keepEveryCharacter();
 

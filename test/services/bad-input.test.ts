@@ -1,6 +1,6 @@
 // Bad input through both doors: a typed error that names the field, the connection up, nothing
 // half written.
-import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { StorageObjectSchema } from '../../gen/stowage/v1/storage_object_pb.js';
 import { doorNames, failure, startService, strong, type TestService } from '../support/service.js';
@@ -17,7 +17,7 @@ afterAll(async () => {
 
 type ObjectInit = Exclude<MessageInitShape<typeof StorageObjectSchema>, { $typeName: string }>;
 
-const nested = (depth: number): { [key: string]: object } =>
+const nested = (depth: number): JsonObject =>
   depth === 0 ? {} : { a: nested(depth - 1) };
 
 const spoilt: readonly (readonly [name: string, object: ObjectInit, field: string])[] = [
