@@ -26,7 +26,7 @@ type CpuUs = () => Promise<number>;
 export const pointRead: Lane = {
   name: 'point-read',
   summary: 'GetObject, 16 in flight; cpu is that of the server, a call',
-  rowsDefault: 5_000,
+  rowsDefault: 10_000,
   rows: [
     {
       ...{ name: 'cpu', measure: 'cpuUs', unit: 'us', against: 'echo', better: 'lower' },
