@@ -7,9 +7,9 @@ import { channel } from 'node:diagnostics_channel';
 import type { Reason } from '../errors.js';
 import type { NodeState } from './topology.js';
 
-/** One statement, transaction or stream is done. */
+/** One statement, transaction or stream has ended. */
 export interface QueryEvent {
-  /** The statement's name; `transaction` for the whole of one. */
+  /** The statement's name; `transaction` for the whole of one, beside its statements. */
   readonly statement: string;
   readonly node: string;
   readonly role: 'primary' | 'standby';

@@ -8,6 +8,7 @@ import { type Limits, within } from '../lib/interruption.js';
 import type { Call } from './call.js';
 import { begin, commit, commitTimeout, readPosition } from './control.sql.js';
 import { isServerError, type Notice } from './driver.js';
+import { publishQuery } from './events.js';
 import { forAtMost, type Lease, type Observed, obstacleOf } from './lease.js';
 import { parseLsn } from './lsn.js';
 import type { Transaction } from './router-api.js';
@@ -57,6 +58,7 @@ export class LeasedTransaction implements Transaction {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#isRunning) throw new Error(`${statement.name}: statements run one after another`);
     this.#isRunning = true;
+    const startedAtMs = performance.now();
     try {
       const steps = [...this.#opening(), { statement, params }];
       this.#hasBegun = true;
@@ -67,7 +69,21 @@ export class LeasedTransaction implements Transaction {
       throw this.#failure;
     } finally {
       this.#isRunning = false;
+      this.#publish(statement.name, startedAtMs);
     }
+  }
+
+  #publish(statement: string, startedAtMs: number): void {
+    const { node, call } = this.#options;
+    publishQuery(() => ({
+      statement,
+      node,
+      role: 'primary',
+      durationMs: performance.now() - startedAtMs,
+      requestId: call.requestId,
+      reason: this.#failure?.reason,
+      cause: this.#failure?.cause,
+    }));
   }
 
   #opening(): Step[] {
