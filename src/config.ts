@@ -8,7 +8,7 @@ import type { z } from 'zod';
 import { type Address, configTable, type LogLevel } from './config-table.js';
 import { type DatabaseTarget, parseNodes } from './lib/database-url.js';
 
-export { type Address, configTable, type LogLevel, type Setting } from './config-table.js';
+export { type Address, configTable, type LogLevel } from './config-table.js';
 
 /** How to reach PostgreSQL and how much of it to use; every field is a setting. */
 export interface PostgresSettings {

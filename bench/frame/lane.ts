@@ -20,8 +20,8 @@ export interface RowSpec {
   readonly subject?: string;
   readonly measure: string;
   /**
-   * The subject that it is divided by, by the same measure; `echo+pool` is the sum of two. Left out:
-   * nothing is divided.
+   * The subject that it is divided by, by the same measure; `echo+pool` is the sum of two. Left
+   * out: nothing is divided.
    */
   readonly against?: string;
   /** Where the other's measure is another one. */

@@ -17,8 +17,7 @@ afterAll(async () => {
 
 type ObjectInit = Exclude<MessageInitShape<typeof StorageObjectSchema>, { $typeName: string }>;
 
-const nested = (depth: number): JsonObject =>
-  depth === 0 ? {} : { a: nested(depth - 1) };
+const nested = (depth: number): JsonObject => (depth === 0 ? {} : { a: nested(depth - 1) });
 
 const spoilt: readonly (readonly [name: string, object: ObjectInit, field: string])[] = [
   ['a negative size', { size: -1n }, 'object.size'],
