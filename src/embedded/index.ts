@@ -3,6 +3,5 @@
  * be a production database: it listens on loopback only and its standbys share the machine.
  */
 export { EmbeddedCluster } from './cluster.js';
-export { EmbeddedError } from './embedded-error.js';
 export { EmbeddedNode } from './node.js';
 export { type ClusterOptions, removeCluster, startCluster } from './start-cluster.js';
