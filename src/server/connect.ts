@@ -54,6 +54,9 @@ const unaryTwins: Readonly<Record<string, string>> = {
 
 const userAgentCharactersMax = 512;
 
+/** How long the one message of a request may take to arrive. */
+const bodyTimeoutMs = 60_000;
+
 /** A door that listens. */
 export interface ConnectDoor extends ClosableDoor {
   readonly address: Address;
@@ -106,14 +109,15 @@ class Door {
 
   /** Answers one request. Never rejects: what goes wrong behind the headers ends the transport. */
   async serve(request: Request, response: Response): Promise<void> {
-    // Taken at once: a request that is destroyed has forgotten its socket.
-    const exchange: Exchange = { request, response, origin: originOf(request) };
-    // What a refused caller still sends is read and dropped, or its connection would stand still.
-    response.once('finish', () => request.resume());
+    let exchange: Exchange | undefined;
     try {
+      // Taken at once: a request that is destroyed has forgotten its socket.
+      exchange = { request, response, origin: originOf(request) };
+      // What a refused caller still sends is read and dropped, or its connection would stand still.
+      response.once('finish', () => request.resume());
       await this.#serve(exchange);
     } catch (thrown) {
-      if (response.headersSent) {
+      if (exchange === undefined || response.headersSent) {
         response.destroy();
       } else {
         this.#refuse(exchange, requestFault(thrown));
@@ -191,6 +195,9 @@ class Door {
       this.#refuse(exchange, fault, handler);
       return;
     }
+    if (route.definition.kind !== 'bidi_streaming') {
+      limitBody(request);
+    }
     const state: RequestState = { origin, isOpen: false };
     const answer = await handler({
       ...universalRequestFromNodeRequest(request, response, undefined, contextValuesOf(state)),
@@ -226,6 +233,14 @@ function pickHandler(route: ConnectRoute, request: Request) {
   return contentType === '' && byMethod.length === 1
     ? only
     : (byMethod.find((each) => each.supportedContentType(contentType)) ?? 415);
+}
+
+/** HTTP/2 has no timeout of its own for a request that is never sent to its end. */
+function limitBody(request: Request): void {
+  const timer = setTimeout(() => request.destroy(), bodyTimeoutMs);
+  const clear = () => clearTimeout(timer);
+  request.once('end', clear);
+  request.once('close', clear);
 }
 
 /** What Connect found wrong with a unary request before our code was reached. */

@@ -4,7 +4,7 @@
  */
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { type Logger, pino } from 'pino';
+import { type DestinationStream, type Logger, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
 import type { LogLevel } from '../config.js';
 import { type CallEnded, onCallEnded } from './events.js';
@@ -33,12 +33,13 @@ interface JobRan {
   readonly error?: unknown;
 }
 
-/** Starts to log. Lines are written at once, so that none is lost when the process ends. */
-export function startLog(level: LogLevel): Log {
+/**
+ * Starts to log. Lines are written at once, so that none is lost when the process ends.
+ * `destination` stands in for standard error.
+ */
+export function startLog(level: LogLevel, destination = standardError()): Log {
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
-  const logger = process.stderr.isTTY
-    ? pino(options, PinoPretty({ destination: 2, sync: true, ignore: 'requestId' }))
-    : pino(options, pino.destination({ dest: 2, sync: true }));
+  const logger = pino(options, destination);
   const stopCalls = onCallEnded((call) => {
     logCall(logger, call);
   });
@@ -64,6 +65,12 @@ export function startLog(level: LogLevel): Log {
   };
 }
 
+function standardError(): DestinationStream {
+  return process.stderr.isTTY
+    ? PinoPretty({ destination: 2, sync: true })
+    : pino.destination({ dest: 2, sync: true });
+}
+
 function logCall(logger: Logger, call: CallEnded): void {
   const { cause, durationMs, ...facts } = call;
   const line = { ...facts, durationMs: Math.round(durationMs * 1000) / 1000 };
@@ -71,6 +78,9 @@ function logCall(logger: Logger, call: CallEnded): void {
     logger.debug(line, 'call served');
   } else if (call.reason === 'INTERNAL') {
     logger.error({ ...line, err: cause }, 'call failed by a defect');
+  } else if (call.reason === 'CANCELLED') {
+    // The caller's own doing, and the way that watchers of anything leave.
+    logger.info(line, 'call cancelled');
   } else {
     logger.warn({ ...line, err: cause }, 'call failed');
   }

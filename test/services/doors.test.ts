@@ -21,7 +21,8 @@ async function holdUp(service: TestService, door: (typeof doorNames)[number]) {
   const waiting = async () => {
     const rows = await service.sql<{ n: number }>(
       `select count(*)::int as n from pg_stat_activity
-       where datname = current_database() and usename like '%_service' and wait_event_type = 'Lock'`,
+       where datname = current_database() and usename like '%_service'
+         and wait_event_type = 'Lock'`,
     );
     return rows[0]?.n ?? 0;
   };
