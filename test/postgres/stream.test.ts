@@ -111,7 +111,7 @@ describe('Router.stream', () => {
   const activeStreams = async (): Promise<number> => {
     const rows = await fixture.admin.query<{ count: string }>(
       `select count(*) from pg_stat_activity
-       where datname = $1 and application_name like 'stowage%' and state = 'active'`,
+       where datname = $1 and application_name like 'stowage Test%' and state = 'active'`,
       [fixture.database.name],
     );
     return Number(rows[0]?.count);
@@ -274,7 +274,7 @@ describe('Router.stream', () => {
     });
     await fixture.admin.query(
       `select pg_terminate_backend(pid) from pg_stat_activity
-       where datname = $1 and state = 'active' and pid <> pg_backend_pid()`,
+       where datname = $1 and state = 'active' and application_name like 'stowage Test%'`,
       [fixture.database.name],
     );
     await outcome;
