@@ -238,6 +238,12 @@ export const configTable = {
     3_600_000,
     'How long a stream waits for a caller that does not read, before SLOW_CONSUMER.',
   ),
+  STOWAGE_STREAM_HEARTBEAT_MS: milliseconds(
+    5000,
+    10,
+    60_000,
+    'How long a stream may be silent before it sends a heartbeat.',
+  ),
   STOWAGE_SHUTDOWN_GRACE_MS: milliseconds(
     10_000,
     0,

@@ -58,6 +58,8 @@ export interface ServerSettings {
   readonly streamsInFlightMax: number;
   /** How long a stream may wait for its reader. */
   readonly streamIdleTimeoutMs: number;
+  /** Default 5000. */
+  readonly streamHeartbeatMs: number;
   /** How long running calls may go on once the server is told to stop. */
   readonly shutdownGraceMs: number;
   /** How old a connection of door 1 grows before it is asked to come again. */
@@ -255,6 +257,7 @@ function serverSettings(values: Values, problems: string[], read: ReadNamed): Se
     unaryInFlightMax: known(values.STOWAGE_UNARY_IN_FLIGHT_MAX),
     streamsInFlightMax: known(values.STOWAGE_STREAMS_IN_FLIGHT_MAX),
     streamIdleTimeoutMs: known(values.STOWAGE_STREAM_IDLE_TIMEOUT_MS),
+    streamHeartbeatMs: known(values.STOWAGE_STREAM_HEARTBEAT_MS),
     shutdownGraceMs: known(values.STOWAGE_SHUTDOWN_GRACE_MS),
     connectionAgeMaxMs: known(values.STOWAGE_CONNECTION_AGE_MAX_MS),
   };

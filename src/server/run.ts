@@ -55,7 +55,11 @@ export async function startServer({ postgres, server }: RunSettings): Promise<Ru
 }
 
 async function serve(router: RouterHandle, settings: RunSettings['server']) {
-  const api = createServices({ router, sealer: router.sealer });
+  const api = createServices({
+    router,
+    sealer: router.sealer,
+    heartbeatMs: settings.streamHeartbeatMs,
+  });
   const health = new Health(
     healthSource(router),
     api.map(({ descriptor }) => descriptor.typeName),

@@ -3,8 +3,10 @@
 import type { Router } from '../postgres/router-api.js';
 import type { Sealer } from '../postgres/sealed.js';
 
-/** The database, and the maker of page and resume tokens. */
+/** The database, the maker of page and resume tokens, and what streams are told. */
 export interface Store {
   readonly router: Router;
   readonly sealer: Sealer;
+  /** How long a stream may be silent before it sends a heartbeat, in ms. */
+  readonly heartbeatMs: number;
 }

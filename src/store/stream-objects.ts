@@ -5,9 +5,11 @@
  */
 
 import { crc32 } from 'node:zlib';
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { StorageObjectSchema } from '../../gen/stowage/v1/storage_object_pb.js';
 import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_service_pb.js';
+import type { StreamSummarySchema } from '../../gen/stowage/v1/stream_pb.js';
+import { withHeartbeats } from '../lib/heartbeats.js';
 import { fromMillis } from '../lib/timestamp.js';
 import type { Call, ServedBy } from '../postgres/call.js';
 import { type Batch, createBatchCollector } from '../wire/batch-collector.js';
@@ -16,7 +18,7 @@ import { timestampMessage } from './messages.js';
 import { filterBinding, listingOf, listingParams, type ObjectFilter } from './object-filter.js';
 import { requireProject } from './objects.js';
 import type { Store } from './store.js';
-import { openPosition, type Position, sealPosition } from './stream-position.js';
+import { openPosition, type Position, START, sealPosition } from './stream-position.js';
 
 /** Which stream, from where. */
 export interface ObjectStream extends ObjectFilter {
@@ -53,50 +55,70 @@ const encoder = compileTupleEncoder(
   { field: StreamObjectsResponseSchema.field.objects },
 );
 
+/** Where a stream stands: what its messages tell. */
+interface Progress {
+  position: Position;
+  resumeToken: string;
+  /** Who serves it, from the first statement to the last. */
+  served: ServedBy | undefined;
+  /** The freshness token of its first read. */
+  token: string;
+}
+
 /**
- * Streams encoded StreamObjectsResponse messages; the last has the summary. Leaving early ends the
- * query.
+ * Streams encoded StreamObjectsResponse messages, heartbeats among them; the last has the summary.
+ * Leaving early ends the query.
  * @throws StowageError PROJECT_NOT_FOUND, RESUME_TOKEN_MISMATCH, and those of `router.stream`.
  */
-export async function* streamObjects(
+export function streamObjects(
   store: Store,
   call: Call,
   stream: ObjectStream,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const args = filterBinding(stream);
-  let position = await openPosition(store.sealer, call, args, stream.resumeToken);
-  let token = '';
-  let served: ServedBy | undefined;
+  const { resumeToken } = stream;
+  const progress: Progress = { position: START, resumeToken, served: undefined, token: '' };
   const watched: Call = {
     ...call,
-    onServed(servedBy, readToken) {
-      if (served === undefined) call.onServed(servedBy, readToken);
-      served ??= servedBy;
-      token ||= readToken ?? '';
+    onServed(servedBy, token) {
+      if (progress.served === undefined) call.onServed(servedBy, token);
+      progress.served ??= servedBy;
+      progress.token ||= token ?? '';
     },
   };
-  if (position.items === 0) await requireProject(store, call);
+  const messages = streamMessages(store, watched, stream, progress);
+  return withHeartbeats(messages, store.heartbeatMs, () => encode(progress));
+}
+
+async function* streamMessages(
+  store: Store,
+  call: Call,
+  stream: ObjectStream,
+  progress: Progress,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const args = filterBinding(stream);
+  const { slice } = listingOf(stream);
+  progress.position = await openPosition(store.sealer, call, args, stream.resumeToken);
+  if (progress.position.items === 0) await requireProject(store, call);
   const collector = createBatchCollector({ encoder, keyColumn: 0 });
   for (let rowsMax = SLICE_ROWS_FIRST; ; ) {
-    const before = position;
-    const params = listingParams(call.project, stream, position.lastKey, rowsMax);
-    const node = served?.node;
+    const before = progress.position;
+    const params = listingParams(call.project, stream, before.lastKey, rowsMax);
+    const node = progress.served?.node;
     const options = node === undefined ? { collector } : { collector, node };
-    for await (const batch of store.router.stream(
-      listingOf(stream).slice,
-      params,
-      watched,
-      options,
-    )) {
-      position = advance(position, batch);
-      const resumeToken = await sealPosition(store.sealer, call, args, position);
-      yield message(batch, position, resumeToken, served);
+    for await (const batch of store.router.stream(slice, params, call, options)) {
+      progress.position = advance(progress.position, batch);
+      progress.resumeToken = await sealPosition(store.sealer, call, args, progress.position);
+      // The items' bytes as they are, then the other fields: a message is the sum of its parts.
+      yield Buffer.concat([batch.bytes, encode(progress, { crc32: batch.crc32 })]);
     }
-    const rows = position.items - before.items;
+    const rows = progress.position.items - before.items;
     if (rows < rowsMax) break;
-    rowsMax = sliceRows((position.bytes - before.bytes) / rows);
+    rowsMax = sliceRows((progress.position.bytes - before.bytes) / rows);
   }
-  yield summary(position, await sealPosition(store.sealer, call, args, position), token, served);
+  progress.resumeToken = await sealPosition(store.sealer, call, args, progress.position);
+  const { items, bytes, crc32: sum } = progress.position;
+  const summary = { items: BigInt(items), bytes: BigInt(bytes), crc32: sum, token: progress.token };
+  yield encode(progress, { summary });
 }
 
 function sliceRows(bytesPerRow: number): number {
@@ -113,41 +135,17 @@ function advance(position: Position, batch: Batch): Position {
   };
 }
 
-/** The items' bytes as they are, then the other fields: a message is the sum of its parts. */
-function message(
-  batch: Batch,
-  position: Position,
-  resumeToken: string,
-  served: ServedBy | undefined,
+/** A message without items. */
+function encode(
+  { position, resumeToken, served }: Progress,
+  more: { crc32?: number; summary?: MessageInitShape<typeof StreamSummarySchema> } = {},
 ): Uint8Array {
-  const rest = create(StreamObjectsResponseSchema, {
-    resumeToken,
-    checkpoint: checkpoint(position, served),
-    crc32: batch.crc32,
-  });
-  return Buffer.concat([batch.bytes, toBinary(StreamObjectsResponseSchema, rest)]);
-}
-
-function summary(
-  position: Position,
-  resumeToken: string,
-  token: string,
-  served: ServedBy | undefined,
-): Uint8Array {
-  const { items, bytes } = position;
-  const last = create(StreamObjectsResponseSchema, {
-    resumeToken,
-    checkpoint: checkpoint(position, served),
-    summary: { items: BigInt(items), bytes: BigInt(bytes), crc32: position.crc32, token },
-  });
-  return toBinary(StreamObjectsResponseSchema, last);
-}
-
-function checkpoint(position: Position, served: ServedBy | undefined) {
-  return {
+  const checkpoint = {
     serverTime: timestampMessage(fromMillis(Date.now())),
     node: served?.node ?? '',
     role: served?.role ?? '',
     items: BigInt(position.items),
   };
+  const message = create(StreamObjectsResponseSchema, { resumeToken, checkpoint, ...more });
+  return toBinary(StreamObjectsResponseSchema, message);
 }

@@ -14,7 +14,8 @@ export interface Position {
   readonly crc32: number;
 }
 
-const START: Position = { lastKey: '', items: 0, bytes: 0, crc32: 0 };
+/** Where every stream begins. */
+export const START: Position = { lastKey: '', items: 0, bytes: 0, crc32: 0 };
 
 /** Two 48-bit counters and a CRC-32 before the key. */
 const HEADER_BYTES = 16;

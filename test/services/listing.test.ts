@@ -199,6 +199,27 @@ describe.each(doorNames)('listing through %s', (door) => {
   });
 });
 
+describe('a stream that has to wait', () => {
+  it('sends heartbeats that say where it stands', async () => {
+    await using quick = await startService({
+      STOWAGE_STREAM_HEARTBEAT_MS: '20',
+      STOWAGE_LOCK_TIMEOUT_MS: '60000',
+    });
+    const holder = await quick.database.connect();
+    await holder.query('begin');
+    await holder.query('lock table storage_objects in access exclusive mode');
+    const { storage } = quick.doors.gRPC;
+    const silent: bigint[] = [];
+    for await (const message of storage.streamObjects({ freshness: strong })) {
+      if (message.summary) break;
+      expect(message.objects).toEqual([]);
+      silent.push(message.checkpoint?.items ?? -1n);
+      if (silent.length === 3) await holder.query('commit');
+    }
+    expect(silent.slice(0, 3)).toEqual([0n, 0n, 0n]);
+  });
+});
+
 describe('prefixCeiling against the database', () => {
   it('bounds as starts_with does', async () => {
     const prefixes = ['', 'odd/', 'odd/a', 'odd/\u{FFFD}', 'odd/\u{1F600}', 'm', '\u{10FFFF}'];

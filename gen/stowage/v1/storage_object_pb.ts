@@ -13,7 +13,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file stowage/v1/storage_object.proto.
  */
 export const file_stowage_v1_storage_object: GenFile = /*@__PURE__*/
-  fileDesc("Ch9zdG93YWdlL3YxL3N0b3JhZ2Vfb2JqZWN0LnByb3RvEgpzdG93YWdlLnYxIucECg1TdG9yYWdlT2JqZWN0EiIKCm9iamVjdF9rZXkYASABKAlCDrpIC3IJEAEogAi6AQEAEgoKAmlkGAIgASgJEhUKBHNpemUYAyABKANCB7pIBCICKAASIgoMY29udGVudF90eXBlGAQgASgJQgy6SAlyByj/AboBAQASGgoEZXRhZxgFIAEoCUIMukgJcgcogAK6AQEAElUKDWxhc3RfbW9kaWZpZWQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQiK6SB+yARwiDQj/gtH/rwcQ/5Pr3AMyCwiAkrjDmP7///8BEiAKCnZlcnNpb25faWQYByABKAlCDLpICXIHKIAIugEBABImCg9zdG9yYWdlX2JhY2tlbmQYCCABKAlCDbpICnIIEAEoQLoBAQASIgoNc3RvcmFnZV9jbGFzcxgJIAEoCUILukgIcgYoQLoBAQASKQoIbWV0YWRhdGEYCiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EhsKBW93bmVyGAsgASgJQgy6SAlyByiAAroBAQASLgoKY3JlYXRlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZGVsZXRlZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASUAoIcHVyZ2VfYXQYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQiK6SB+yARwiDQj/gtH/rwcQ/5Pr3AMyCwiAkrjDmP7///8BEhAKCHJldmlzaW9uGA8gASgDQlMKDmRldi5zdG93YWdlLnYxUAFaJHN0b3dhZ2UuZGV2L2dlbi9zdG93YWdlL3YxO3N0b3dhZ2V2MaoCClN0b3dhZ2UuVjHqAgtTdG93YWdlOjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("Ch9zdG93YWdlL3YxL3N0b3JhZ2Vfb2JqZWN0LnByb3RvEgpzdG93YWdlLnYxIp8ECg1TdG9yYWdlT2JqZWN0EiIKCm9iamVjdF9rZXkYASABKAlCDrpIC3IJEAEogAi6AQEAEgoKAmlkGAIgASgJEhUKBHNpemUYAyABKANCB7pIBCICKAASIgoMY29udGVudF90eXBlGAQgASgJQgy6SAlyByj/AboBAQASGgoEZXRhZxgFIAEoCUIMukgJcgcogAK6AQEAEjEKDWxhc3RfbW9kaWZpZWQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiAKCnZlcnNpb25faWQYByABKAlCDLpICXIHKIAIugEBABImCg9zdG9yYWdlX2JhY2tlbmQYCCABKAlCDbpICnIIEAEoQLoBAQASIgoNc3RvcmFnZV9jbGFzcxgJIAEoCUILukgIcgYoQLoBAQASKQoIbWV0YWRhdGEYCiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EhsKBW93bmVyGAsgASgJQgy6SAlyByiAAroBAQASLgoKY3JlYXRlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZGVsZXRlZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIcHVyZ2VfYXQYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHJldmlzaW9uGA8gASgDQlMKDmRldi5zdG93YWdlLnYxUAFaJHN0b3dhZ2UuZGV2L2dlbi9zdG93YWdlL3YxO3N0b3dhZ2V2MaoCClN0b3dhZ2UuVjHqAgtTdG93YWdlOjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * What is known of one object in an object store. The bytes are elsewhere; this is their record.
@@ -58,8 +58,8 @@ export type StorageObject = Message<"stowage.v1.StorageObject"> & {
   etag: string;
 
   /**
-   * When the content changed, in microseconds. Left out: kept while the etag stays, else the time
-   * of the commit.
+   * When the content changed, in microseconds, in the years 1 to 9999. Left out: kept while the
+   * etag stays, else the time of the commit.
    *
    * @generated from field: google.protobuf.Timestamp last_modified = 6;
    */
@@ -117,7 +117,7 @@ export type StorageObject = Message<"stowage.v1.StorageObject"> & {
   deletedAt?: Timestamp | undefined;
 
   /**
-   * When the record may be purged; left out: never.
+   * When the record may be purged, in the years 1 to 9999; left out: never.
    *
    * @generated from field: google.protobuf.Timestamp purge_at = 14;
    */
