@@ -27,6 +27,22 @@ export interface TestDatabase extends AsyncDisposable {
   drop(): Promise<void>;
 }
 
+/** What migrated databases are copied from, where it is there: migrating each takes half a second. */
+const TEMPLATE = 'stowage_template';
+
+/** Migrates the database that those of the tests are copied from. */
+export async function createTemplate(clusterUrl: string): Promise<void> {
+  const maker = await openConnection(clusterUrl);
+  await maker.query(`create database ${TEMPLATE}`);
+  await migrateUp({ database: atDatabase(clusterUrl, TEMPLATE) });
+  await maker.end();
+}
+
+async function hasTemplate(maker: TestConnection): Promise<boolean> {
+  const rows = await maker.query('select from pg_database where datname = $1', [TEMPLATE]);
+  return rows.length > 0;
+}
+
 /** Makes a database beside that of `clusterUrl`; by default migrated and with a service login. */
 export async function createTestDatabase(
   clusterUrl: string,
@@ -36,12 +52,11 @@ export async function createTestDatabase(
   const name = `test_${randomBytes(6).toString('hex')}`;
   const url = atDatabase(clusterUrl, name);
   const maker = await openConnection(clusterUrl);
-  await maker.query(`create database ${name}`);
+  const isCopied = migrate && (await hasTemplate(maker));
+  await maker.query(`create database ${name}${isCopied ? ` template ${TEMPLATE}` : ''}`);
   const login = { user: `${name}_service`, password: randomBytes(12).toString('hex') };
-  if (migrate) {
-    await migrateUp({ database: url });
-    await createServiceLogin(url, login);
-  }
+  if (migrate && !isCopied) await migrateUp({ database: url });
+  if (migrate) await createServiceLogin(url, login);
   const connections: TestConnection[] = [];
   const drop = async (): Promise<void> => {
     await Promise.all(connections.splice(0).map((connection) => connection.end()));

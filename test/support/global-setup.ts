@@ -10,6 +10,7 @@ import {
   startTestCluster,
   type TestCluster,
 } from './cluster.js';
+import { createTemplate } from './database.js';
 
 interface Shared {
   readonly started: Promise<TestCluster>;
@@ -36,5 +37,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
 
 async function startFirst(): Promise<TestCluster> {
   await removeAbandonedClusters();
-  return startTestCluster({ standbys: 2 });
+  const started = await startTestCluster({ standbys: 2 });
+  await createTemplate(started.cluster.superuserUrl());
+  return started;
 }
