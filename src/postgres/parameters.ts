@@ -57,7 +57,13 @@ function encodeElement(value: unknown): string {
   if (Array.isArray(value)) return encodeArray(value);
   if (typeof value === 'number' || typeof value === 'bigint') return String(value);
   if (value instanceof Uint8Array) return `"\\\\x${asBuffer(value).toString('hex')}"`;
-  return `"${encodeScalar(value).replaceAll(/["\\]/g, '\\$&')}"`;
+  return quote(encodeScalar(value));
+}
+
+/** Asked first, because few texts need it and a replacement that finds nothing costs double. */
+function quote(text: string): string {
+  const isPlain = !text.includes('"') && !text.includes('\\');
+  return isPlain ? `"${text}"` : `"${text.replaceAll(/["\\]/g, '\\$&')}"`;
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {
