@@ -4,12 +4,15 @@
  */
 
 import { once } from 'node:events';
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import pg from 'pg';
-import { StreamObjectsRequestSchema } from '../../gen/stowage/v1/storage_service_pb.js';
+import {
+  StreamObjectsRequestSchema,
+  StreamObjectsResponseSchema,
+} from '../../gen/stowage/v1/storage_service_pb.js';
 import { pause } from '../../src/lib/wait.js';
 import { listingOf, listingParams } from '../../src/store/object-filter.js';
-import type { Lane, Subject } from '../frame/lane.js';
+import type { Lane, Measures, Subject } from '../frame/lane.js';
 import { median } from '../frame/statistics.js';
 import type { MeasuredChild } from '../rig/child.js';
 import { copyOut } from '../rig/copy.js';
@@ -62,6 +65,7 @@ async function setup(rig: Rig): Promise<Readonly<Record<string, Subject>>> {
   const admin = await rig.connect(database.adminUrl);
   rig.progress(`recording ${rig.rows} objects`);
   await fillObjects(admin, rig.rows);
+  await database.whenReplicated();
   const { text } = listingOf(everything).slice;
   const params = listingParams(PROJECT, everything, '', rig.rows + 1);
   const server = await rig.startServer(database);
@@ -74,8 +78,16 @@ async function setup(rig: Rig): Promise<Readonly<Record<string, Subject>>> {
   const plain = await rig.connect(database.primaryUrl);
   return {
     copy: copySubject(plain, inline(text, params), rig.rows),
-    ours: wallSubject(server.child, caller, PATH, request),
-    naive: wallSubject(naive.child, naiveCaller, '/bench.Naive/Stream', naiveRequest),
+    ours: async () => {
+      const { measures, last } = await timedStream(server.child, caller, PATH, request);
+      const { summary } = fromBinary(StreamObjectsResponseSchema, last);
+      if (summary?.items !== BigInt(rig.rows)) throw new Error(`${summary?.items} rows came`);
+      return measures;
+    },
+    naive: async () => {
+      const path = '/bench.Naive/Stream';
+      return (await timedStream(naive.child, naiveCaller, path, naiveRequest)).measures;
+    },
     first: async () => {
       const times: number[] = [];
       while (times.length < FIRST_MESSAGES) times.push(await firstMessageMs(caller, PATH, request));
@@ -106,25 +118,27 @@ function copySubject(client: pg.Client, query: string, rows: number): Subject {
   };
 }
 
-function wallSubject(
+/** Takes a stream as fast as it comes; its last message is given undecoded. */
+async function timedStream(
   child: MeasuredChild,
   caller: GrpcCaller,
   path: string,
   message: Buffer,
-): Subject {
-  return async () => {
-    const before = await child.usage();
-    const begun = performance.now();
-    let bytes = 0;
-    const stream = caller.serverStream(path, message);
-    stream.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-    });
-    await once(stream, 'end');
-    const wallMs = performance.now() - begun;
-    const after = await child.usage();
-    return { wallMs, cpuMs: (after.cpuUs - before.cpuUs) / 1000, mib: bytes / MIB };
-  };
+): Promise<{ readonly measures: Measures; readonly last: Buffer }> {
+  const before = await child.usage();
+  const begun = performance.now();
+  let bytes = 0;
+  let last: Buffer = Buffer.alloc(0);
+  const stream = caller.serverStream(path, message);
+  stream.on('data', (response: Buffer) => {
+    bytes += response.length;
+    last = response;
+  });
+  await once(stream, 'end');
+  const wallMs = performance.now() - begun;
+  const after = await child.usage();
+  const cpuMs = (after.cpuUs - before.cpuUs) / 1000;
+  return { measures: { wallMs, cpuMs, mib: bytes / MIB }, last };
 }
 
 /** Growth is counted from the server's beginning to the highest since. */

@@ -50,6 +50,7 @@ async function setup(rig: Rig): Promise<Readonly<Record<string, Subject>>> {
   // Neither empty nor never analyzed: no table in use is.
   rig.progress(`recording ${rig.rows} objects`);
   await fillObjects(admin, rig.rows);
+  await database.whenReplicated();
   const server = await rig.startServer(database);
   const caller = new GrpcCaller(server.grpc);
   rig.defer(() => caller.close());

@@ -59,6 +59,7 @@ async function setup(rig: Rig): Promise<Readonly<Record<string, Subject>>> {
   const database = await rig.startDatabase();
   rig.progress(`recording ${OBJECTS} objects`);
   await fillObjects(await rig.connect(database.adminUrl), OBJECTS);
+  await database.whenReplicated();
   const server = await rig.startServer(database);
   const caller = callerOf(rig, server.grpc);
   const requests = keys(rig.rows).map((key) => encodeRequest(key));

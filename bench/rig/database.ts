@@ -19,8 +19,8 @@ export interface BenchDatabase {
   readonly serviceUrl: string;
   /** The service's, on the primary alone. */
   readonly primaryUrl: string;
-  /** PostgreSQL's major version. */
-  readonly majorVersion: number;
+  /** Resolves once every standby has what was committed. */
+  whenReplicated(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -41,7 +41,9 @@ export async function startDatabase(standbys: number): Promise<BenchDatabase> {
       adminUrl,
       serviceUrl: serviceUrl([cluster.primary, ...cluster.standbys]),
       primaryUrl: serviceUrl([cluster.primary]),
-      majorVersion: cluster.majorVersion,
+      whenReplicated: async () => {
+        await Promise.all(cluster.standbys.map(({ name }) => cluster.waitUntilCaughtUp(name)));
+      },
       stop,
     };
   } catch (error) {
