@@ -27,7 +27,7 @@ export interface TestDatabase extends AsyncDisposable {
   drop(): Promise<void>;
 }
 
-/** What migrated databases are copied from, where it is there: migrating each takes half a second. */
+/** What migrated databases are copied from, where it is there: migrating takes half a second. */
 const TEMPLATE = 'stowage_template';
 
 /** Migrates the database that those of the tests are copied from. */
