@@ -195,9 +195,10 @@ export class ConnectionPool {
     for (const turn of this.#waiting) turn.came.reject(new StowageError('DRAINING'));
     this.#waiting.clear();
     const ended = this.#pool.end();
-    if (this.#acquired > 0 && !(await settlesWithin(this.#empty.promise, timeoutMs))) {
-      for (const client of this.#clients) destroyClient(client);
-    }
+    await settlesWithin(this.#acquired > 0 ? this.#empty.promise : ended, timeoutMs);
+    // What is left is out, or has said goodbye to a host that may be silent: its socket would keep
+    // the process alive.
+    for (const client of this.#clients) destroyClient(client);
     await settlesWithin(ended, timeoutMs);
   }
 }

@@ -21,6 +21,9 @@ export type ObservationListener = (observation: Observation, cause: unknown) => 
 /** A connection takes more round trips than a probe; this many times its timeout. */
 const CONNECT_TIMEOUT_FACTOR = 2;
 
+/** How long a host may take to end its side of an idle connection. */
+const END_TIMEOUT_MS = 500;
+
 /** One prober a node. */
 export class Prober {
   readonly #settings: PostgresSettings;
@@ -62,31 +65,31 @@ export class Prober {
     this.#isWoken = false;
     await this.#observe();
     this.#running = undefined;
+    this.#first.resolve();
     if (this.#isClosed) return;
     if (this.#isWoken) {
       this.wake();
       return;
     }
-    this.#first.resolve();
     const elapsedMs = performance.now() - startedAtMs;
     const delayMs = Math.max(0, this.#settings.probeIntervalMs - elapsedMs);
     this.#timer = setTimeout(() => this.wake(), delayMs);
   }
 
   async #observe(): Promise<void> {
-    let isAsked = false;
+    const isReused = this.#client !== undefined;
     try {
       this.#client ??= await this.#connect();
-      isAsked = true;
       const report = await this.#ask(this.#client);
       if (!this.#isClosed) this.#onObservation(report, undefined);
     } catch (error) {
       this.#drop();
       if (this.#isClosed) return;
-      // The end of an idle connection says little of the node: a fresh one is tried first.
-      if (isAsked) this.#isWoken = true;
+      // The end of an idle connection says little of the node: a fresh one is tried first. What a
+      // fresh one meets counts, for to try again at once would be a busy loop.
+      if (isReused) this.#isWoken = true;
       if (isTimeout(error)) this.#onObservation({ kind: 'silent' }, error);
-      else if (!isAsked) this.#onObservation({ kind: 'lost' }, error);
+      else if (!isReused) this.#onObservation({ kind: 'lost' }, error);
     }
   }
 
@@ -99,7 +102,12 @@ export class Prober {
       // The server has ended it: the next probe tells why, and need not wait for its beat.
       if (this.#client === client) this.wake();
     });
-    await client.connect();
+    try {
+      await client.connect();
+    } catch (error) {
+      destroyClient(client);
+      throw error;
+    }
     return client;
   }
 
@@ -127,11 +135,12 @@ export class Prober {
     this.#isClosed = true;
     clearTimeout(this.#timer);
     this.#first.resolve();
-    const client = this.#client;
-    // Mid-probe the connection is cut, so that closing does not wait for a silent host.
+    // Mid-probe the connection is cut, so that closing does not wait for a silent host; the probe
+    // may still make one, which is ended as an idle one is.
     if (this.#running !== undefined) this.#drop();
-    else await client?.end();
     await this.#running;
+    if (this.#client !== undefined) await settlesWithin(this.#client.end(), END_TIMEOUT_MS);
+    this.#drop();
   }
 }
 

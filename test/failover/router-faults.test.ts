@@ -177,6 +177,25 @@ describe('A router whose nodes fail', () => {
     await untilState(name, 'primary');
   });
 
+  it('closes beside a silent host, and leaves no socket', async () => {
+    const { name } = cluster.primary;
+    const sockets = () =>
+      process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
+    const before = sockets();
+    // Between two probes, so that every connection is idle.
+    const idle = await startTestRouter(target, { probeIntervalMs: 3_000 });
+    await until(() => idle.topology().nodes.every(({ pools }) => pools.unary.idle > 0), {
+      ...WAIT,
+      what: 'every node has idle connections',
+    });
+    await cluster.freeze(name);
+    await idle.close();
+    await until(() => sockets() <= before, { ...WAIT, what: 'no socket is left' });
+    await untilState(name, 'unreachable');
+    await cluster.thaw(name);
+    await untilState(name, 'primary');
+  });
+
   it('fails a query whose node is killed, and reads from the others', async () => {
     const { name } = cluster.primary;
     const promise = router.run(sleep, [60], testCall());

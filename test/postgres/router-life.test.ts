@@ -6,10 +6,12 @@ import {
   type TopologyEvent,
   topologyChannel,
 } from '../../src/postgres/events.js';
+import { createRouter } from '../../src/postgres/router.js';
 import type { RouterHandle } from '../../src/postgres/router-handle.js';
 import { statement } from '../../src/postgres/statement.js';
 import { sharedCluster } from '../support/cluster.js';
-import { startTestRouter, testCall } from '../support/router.js';
+import { createTestDatabase } from '../support/database.js';
+import { startTestRouter, testCall, testSettings } from '../support/router.js';
 import { useRouter } from '../support/use-router.js';
 
 const sleep = statement<{ one: number }>({
@@ -61,6 +63,23 @@ describe('The life of a router', () => {
     expect(await backends()).toBeGreaterThanOrEqual(before + 4);
     await second.close();
     await untilBackends(before);
+  });
+
+  it('starts though a node refuses to be probed, and does not ask it without pause', async () => {
+    const refusing = await createTestDatabase(sharedCluster().nodes[0]?.url ?? '');
+    const admin = await refusing.connect();
+    await admin.query('revoke execute on function pg_control_system() from public');
+    const [node] = sharedCluster().nodes;
+    const target = { url: refusing.serviceUrl ?? '', nodes: node ? [node] : [] };
+    router = createRouter(testSettings(target, { probeIntervalMs: 60_000 }));
+    const changes: TopologyEvent[] = [];
+    const onChange = (event: unknown) => changes.push(event as TopologyEvent);
+    topologyChannel.subscribe(onChange);
+    await router.start();
+    topologyChannel.unsubscribe(onChange);
+    expect(changes).toMatchObject([{ to: 'unreachable', cause: { code: '42501' } }]);
+    await router.close();
+    await refusing.drop();
   });
 
   it('lets running calls end and takes no more', async () => {
