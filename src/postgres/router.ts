@@ -128,10 +128,13 @@ class NodeRouter implements RouterHandle {
       const lease = await node.unary.acquire(limits);
       const release = () => lease.release('clean');
       const running = new LeasedTransaction(lease, { call, limits, node: node.name });
-      const value = await body(running).catch((error: unknown) => {
+      let value: T;
+      try {
+        value = await body(running);
+      } catch (error) {
         release();
         throw error;
-      });
+      }
       const lsn = await running.commit(release);
       const token = formatToken(key, { systemIdentifier, timeline, lsn });
       call.onServed(servedBy(route), token);

@@ -64,10 +64,17 @@ const byStateClass: Readonly<Record<string, FailureClass>> = {
   '58': 'resources', // I/O errors
 };
 
+/**
+ * PostgreSQL's function that refuses BEGIN READ WRITE on a standby. Its code is 0A000 and not 25006,
+ * which is kept for statements, and its message is in the server's language.
+ */
+const READ_WRITE_REFUSED_ROUTINE = 'call_bool_check_hook';
+
 /** Tells what kind of failure an error is; `unknown` for a defect of our own. */
 export function classify(error: unknown): FailureClass {
   if (isServerError(error)) {
     const code = error.code ?? '';
+    if (code === '0A000' && error.routine === READ_WRITE_REFUSED_ROUTINE) return 'demotion';
     // On a standby a recovery conflict has this code too, and ends the session when it is FATAL.
     if (code === '40001' && error.severity === 'FATAL') return 'connection_lost';
     return byState[code] ?? byStateClass[code.slice(0, 2)] ?? 'unknown';

@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { forAtMost } from '../../src/postgres/lease.js';
 import { parseLsn } from '../../src/postgres/lsn.js';
+import { ConnectionPool } from '../../src/postgres/pool.js';
+import { nodeEvidence } from '../../src/postgres/sqlstate.js';
 import { statement } from '../../src/postgres/statement.js';
-import { testCall } from '../support/router.js';
+import { LeasedTransaction } from '../../src/postgres/transaction.js';
+import { sharedCluster } from '../support/cluster.js';
+import { settled, testCall, testSettings } from '../support/router.js';
 import { useRouter } from '../support/use-router.js';
 
 const insertNote = statement<{ id: bigint }>({
@@ -75,6 +80,34 @@ describe('Router.transaction', () => {
     await expect(promise).rejects.toMatchObject({ reason: 'INTERNAL', cause: boom });
     const [count] = await fixture.router.run(countNotes, ['dropped'], testCall());
     expect(count?.count).toBe(0n);
+  });
+
+  it('gives its connection back when its body throws before it waits', async () => {
+    const promise = fixture.router.transaction(testCall(), () => {
+      throw new Error('boom');
+    });
+    await expect(promise).rejects.toMatchObject({ reason: 'INTERNAL' });
+    await settled(fixture.router);
+  });
+
+  it('is refused by a standby as by one that was the primary', async () => {
+    const [, node] = sharedCluster().nodes;
+    const url = fixture.database.serviceUrl ?? '';
+    const settings = testSettings({ url, nodes: node ? [node] : [] });
+    const address = { host: node?.host ?? '', port: node?.port ?? 0 };
+    const pool = new ConnectionPool(settings, address, {
+      purpose: 'unary',
+      sizeMax: 1,
+      sizeMin: 0,
+    });
+    const limits = forAtMost(5_000);
+    const lease = await pool.acquire(limits);
+    const running = new LeasedTransaction(lease, { call: testCall(), limits, node: 'a:1' });
+    const refusal = await running.run(insertNote, [7, 'refused']).catch((error) => error);
+    lease.release('clean');
+    await pool.close(1_000);
+    expect(refusal).toMatchObject({ reason: 'NO_PRIMARY' });
+    expect(nodeEvidence(refusal.cause)).toBe('demoted');
   });
 
   it('rolls back when a statement failed, even if the body goes on', async () => {

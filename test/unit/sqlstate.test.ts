@@ -24,6 +24,12 @@ describe('toStowageError', () => {
     ['a demotion', serverError('25006'), 'write', 'NO_PRIMARY'],
     ['a read that writes', serverError('25006'), 'read', 'INTERNAL'],
     [
+      'a BEGIN READ WRITE on a standby',
+      serverError('0A000', { routine: 'call_bool_check_hook' }),
+      'write',
+      'NO_PRIMARY',
+    ],
+    [
       'a lost connection amid a read',
       new Error('Connection terminated unexpectedly'),
       'read',
