@@ -32,8 +32,8 @@ export class BatchStream<Batch> {
   #isOver = false;
 
   /**
-   * @throws StowageError when the signal is aborted already; what the driver throws amid
-   * submitting. The lease is released then.
+   * @throws StowageError when the signal is aborted already; TypeError for a parameter that cannot
+   * be encoded; what the driver throws amid submitting. The lease is released then.
    */
   constructor(source: StreamSource<Batch>) {
     const { lease, steps, collector, limits } = source;
@@ -48,10 +48,15 @@ export class BatchStream<Batch> {
       onPause: (isPaused) => this.#watchConsumer(isPaused),
       onFailure: (error) => this.abandon(error),
     });
-    this.#unit = new Unit(steps, {
-      binaryLast: true,
-      onSubmit: (connection) => this.#reader.attach(connection),
-    });
+    try {
+      this.#unit = new Unit(steps, {
+        binaryLast: true,
+        onSubmit: (connection) => this.#reader.attach(connection),
+      });
+    } catch (error) {
+      lease.release('clean');
+      throw error;
+    }
     this.#stopWatching = watchLimits(limits, (interruption) =>
       this.abandon(interruptionError(interruption, limits)),
     );

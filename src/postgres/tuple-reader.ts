@@ -14,6 +14,9 @@ import type { TupleCollector } from './router-api.js';
 /** Full batches that wait for the consumer; then the socket is paused. */
 export const QUEUED_BATCHES_MAX = 2;
 
+/** How long a consumer waits for a batch to become full; then it gets what is there. */
+const FLUSH_DELAY_MS = 100;
+
 const COMMAND_COMPLETE = 'C'.charCodeAt(0);
 const DATA_ROW = 'D'.charCodeAt(0);
 const READY_FOR_QUERY = 'Z'.charCodeAt(0);
@@ -59,6 +62,7 @@ export class TupleReader<Batch> {
   #isBroken = false;
   #end: { readonly error: unknown } | undefined;
   #consumer: Deferred<Batch | undefined> | undefined;
+  #flushTimer: NodeJS.Timeout | undefined;
 
   constructor(options: TupleReaderOptions<Batch>) {
     this.#options = options;
@@ -80,6 +84,8 @@ export class TupleReader<Batch> {
     if (this.#held !== undefined) {
       this.#connection?.stream.pause();
       this.#options.onPause(true);
+    } else {
+      this.#flushSoon();
     }
   };
 
@@ -96,12 +102,14 @@ export class TupleReader<Batch> {
     }
     if (this.#end !== undefined) return this.#answerEnd(this.#end);
     this.#consumer = deferred();
+    this.#flushSoon();
     return this.#consumer.promise;
   }
 
   /** The query has ended; `error` is undefined when it went well. Only the first end counts. */
   end(error: unknown): void {
     this.#end ??= { error };
+    clearTimeout(this.#flushTimer);
     const consumer = this.#consumer;
     this.#consumer = undefined;
     if (consumer !== undefined) this.#answerEnd(this.#end).then(consumer.resolve, consumer.reject);
@@ -201,17 +209,36 @@ export class TupleReader<Batch> {
       collector.tuple(source, start, end);
       if (collector.isFull()) this.#push(collector.take());
     } catch (error) {
-      // It must not reach the socket, whose listeners may not throw.
-      this.#isDiscarding = true;
-      this.#options.onFailure(error);
+      this.#fail(error);
     }
   }
 
   #finishStep(): void {
-    if (this.#stepsDone === this.#options.step && !this.#isDiscarding) {
-      this.#push(this.#options.collector.take());
-    }
+    if (this.#stepsDone === this.#options.step && !this.#isDiscarding) this.#flush();
     this.#stepsDone += 1;
+  }
+
+  /** Rows may trickle in: who waits for them need not wait until they fill a batch. */
+  #flushSoon(): void {
+    if (this.#consumer === undefined) return;
+    this.#flushTimer ??= setTimeout(() => {
+      this.#flushTimer = undefined;
+      if (this.#consumer !== undefined) this.#flush();
+    }, FLUSH_DELAY_MS);
+  }
+
+  #flush(): void {
+    try {
+      this.#push(this.#options.collector.take());
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** A collector's error must not reach the socket, whose listeners may not throw. */
+  #fail(error: unknown): void {
+    this.#isDiscarding = true;
+    this.#options.onFailure(error);
   }
 
   #push(batch: Batch | undefined): void {

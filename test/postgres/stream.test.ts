@@ -19,6 +19,14 @@ const failing = statement<{ quotient: number }>({
   text: 'select 100 / ($1::int4 - number) as quotient from generate_series(1, 1000) as number',
 });
 
+const trickling = statement<{ number: number }>({
+  name: 'test-trickling',
+  intent: 'readPrimary',
+  text: `select number::int4, repeat('x', 20000) as filler
+         from generate_series(1, 3) as number
+         where number < 3 or pg_sleep(60) is not null`,
+});
+
 const sleeping = statement<{ one: number }>({
   name: 'test-sleeping-stream',
   intent: 'readPrimary',
@@ -189,6 +197,14 @@ describe('Router.stream', () => {
     await expectClean();
   });
 
+  it('gives what it has when rows trickle in', async () => {
+    const collector = new NumberCollector(100);
+    const stream = fixture.router.stream(trickling, [], testCall(), { collector });
+    expect((await stream.next()).value).toMatchObject({ first: 1 });
+    await stream.return({ node: '', role: 'primary', lagMs: 0 });
+    await expectClean();
+  });
+
   it('ends the query when its consumer leaves, and keeps the connection clean', async () => {
     for (const rows of [1, 10, 100_000]) {
       const collector = new NumberCollector(1);
@@ -227,15 +243,23 @@ describe('Router.stream', () => {
     await expectClean();
   });
 
-  it('fails when its collector does, and keeps the connection clean', async () => {
-    const collector = new NumberCollector(1);
-    collector.tuple = () => {
+  it.each(['tuple', 'take'] as const)('fails when its collector does in %s', async (method) => {
+    const collector = new NumberCollector(200);
+    collector[method] = () => {
       throw new Error('unreadable');
     };
-    const promise = collect(
-      fixture.router.stream(numbers, [100_000, 100], testCall(), { collector }),
-    );
-    await expect(promise).rejects.toMatchObject({ reason: 'INTERNAL' });
+    // Few rows fill no batch: what is left over is taken at the end of the statement.
+    for (const rows of [100_000, 10]) {
+      const stream = fixture.router.stream(numbers, [rows, 100], testCall(), { collector });
+      await expect(collect(stream)).rejects.toMatchObject({ reason: 'INTERNAL' });
+    }
+    await expectClean();
+  });
+
+  it('takes no connection for a parameter that cannot be sent', async () => {
+    const collector = new NumberCollector(1);
+    const stream = fixture.router.stream(numbers, [new Map(), 0], testCall(), { collector });
+    await expect(collect(stream)).rejects.toMatchObject({ reason: 'INTERNAL' });
     await expectClean();
   });
 
