@@ -75,6 +75,8 @@ interface Knowledge extends Topology {
   readonly samples: readonly Sample[];
   /** Whose samples they are. */
   readonly sampled: string | undefined;
+  /** When a primary last claimed `timeline`. */
+  readonly claimedAtMs: number;
 }
 
 /** Two minutes at the default interval; a standby further behind has an unknown lag. */
@@ -82,6 +84,13 @@ const SAMPLES_MAX = 256;
 
 /** Silence that counts as loss: one unanswered probe may be a busy machine. */
 const SILENCES_MAX = 2;
+
+/**
+ * A primary on a lower timeline than was seen is a former one that came back, and writes to it would
+ * be lost. It counts again once nobody has claimed the higher one for this long: a node can be
+ * promoted for a moment and be given up.
+ */
+const FENCE_MS = 30_000;
 
 /** Nothing is known of any node. */
 export function unknownTopology(names: readonly string[]): Topology {
@@ -98,6 +107,7 @@ export function unknownTopology(names: readonly string[]): Topology {
     systemIdentifier: undefined,
     samples: [],
     sampled: undefined,
+    claimedAtMs: 0,
   };
   return knowledge;
 }
@@ -108,8 +118,8 @@ export function observe(topology: Topology, name: string, observation: Observati
   const known = knowledge.nodes.get(name);
   if (known === undefined) return topology;
   const nodes = new Map(knowledge.nodes).set(name, learn(known, observation));
-  const systemIdentifier = knowledge.systemIdentifier ?? firstIdentifier(nodes);
-  const primary = findPrimary(nodes, systemIdentifier);
+  const systemIdentifier = identify(knowledge, nodes);
+  const primary = findPrimary({ ...knowledge, nodes, systemIdentifier });
   const next = { ...knowledge, nodes, systemIdentifier, primary: primary?.name };
   return withStates(withSamples(next, primary, name));
 }
@@ -129,26 +139,34 @@ function learn(node: NodeFacts, observation: Observation): NodeFacts {
   }
 }
 
-/** A primary's word counts more than a standby's. */
-function firstIdentifier(nodes: ReadonlyMap<string, NodeFacts>): bigint | undefined {
+/** The first primary decides which cluster this is; before it is seen, the first standby. */
+function identify(
+  { timeline, systemIdentifier }: Knowledge,
+  nodes: ReadonlyMap<string, NodeFacts>,
+): bigint | undefined {
+  if (timeline !== undefined) return systemIdentifier;
   const reports = [...nodes.values()].flatMap((node) => node.report ?? []);
-  const first = reports.find((report) => report.role === 'primary') ?? reports[0];
-  return first?.systemIdentifier;
+  const primary = reports.find((report) => report.role === 'primary');
+  return primary?.systemIdentifier ?? systemIdentifier ?? reports[0]?.systemIdentifier;
 }
 
 /** Of several that claim to be it, the one on the highest timeline; none where two share that. */
-function findPrimary(
-  nodes: ReadonlyMap<string, NodeFacts>,
-  systemIdentifier: bigint | undefined,
-): NodeFacts | undefined {
+function findPrimary(knowledge: Knowledge): NodeFacts | undefined {
+  const { nodes, systemIdentifier } = knowledge;
   const claimers = [...nodes.values()]
     .filter((node) => isMember(node, systemIdentifier) && node.report?.role === 'primary')
+    .filter((node) => !isFenced(node, knowledge))
     .sort((a, b) => timelineOf(b) - timelineOf(a));
   const [first, second] = claimers;
   if (first !== undefined && second !== undefined && timelineOf(first) === timelineOf(second)) {
     return undefined;
   }
   return first;
+}
+
+function isFenced(node: NodeFacts, { timeline = 0, claimedAtMs }: Knowledge): boolean {
+  const askedAtMs = node.report?.askedAtMs ?? 0;
+  return timelineOf(node) < timeline && askedAtMs - claimedAtMs <= FENCE_MS;
 }
 
 function timelineOf(node: NodeFacts): number {
@@ -168,15 +186,15 @@ function withSamples(
 ): Knowledge {
   const report = primary?.report;
   if (primary === undefined || report === undefined) return knowledge;
-  const timeline = report.timeline;
+  const { timeline, askedAtMs: claimedAtMs } = report;
   const sampled = `${primary.name} ${timeline} ${report.startedAt}`;
   const former = sampled === knowledge.sampled ? knowledge.samples : [];
   const isFresh = primary.name === observed && former.at(-1)?.atMs !== report.askedAtMs;
   if (!isFresh || report.lsn === undefined)
-    return { ...knowledge, timeline, sampled, samples: former };
+    return { ...knowledge, timeline, claimedAtMs, sampled, samples: former };
   const sample: Sample = { atMs: report.askedAtMs, lsn: report.lsn };
   const samples = [...former.slice(1 - SAMPLES_MAX), sample];
-  return { ...knowledge, timeline, sampled, samples };
+  return { ...knowledge, timeline, claimedAtMs, sampled, samples };
 }
 
 function withStates(knowledge: Knowledge): Knowledge {

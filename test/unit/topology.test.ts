@@ -66,6 +66,26 @@ describe('Topology', () => {
     expect(states(settled)).toBe('unreachable primary unknown');
   });
 
+  it('has no primary when a former one comes back, until the higher timeline is given up', () => {
+    const claim = (askedAtMs: number, timeline: number) =>
+      report('primary', { askedAtMs, timeline });
+    const gone = seen(['b', claim(1_000, 2)], ['b', { kind: 'lost' }]);
+    const back = observe(gone, 'a', claim(31_000, 1));
+    expect(states(back)).toBe('unknown unreachable unknown');
+    expect(back).toMatchObject({ primary: undefined, timeline: 2 });
+    expect(observe(back, 'b', claim(31_000, 2)).primary).toBe('b');
+    expect(observe(back, 'a', claim(31_001, 1))).toMatchObject({ primary: 'a', timeline: 1 });
+  });
+
+  it('lets the first primary say which cluster this is', () => {
+    const foreign = report('standby', { systemIdentifier: 8n });
+    const topology = seen(['b', foreign], ['c', report('standby')], ['a', report('primary')]);
+    expect(states(topology)).toBe('primary unknown standby');
+    expect(topology.systemIdentifier).toBe(CLUSTER);
+    const other = report('primary', { systemIdentifier: 8n, timeline: 9 });
+    expect(observe(topology, 'b', other)).toMatchObject({ primary: 'a', systemIdentifier: 7n });
+  });
+
   it('asks nothing of a node of another cluster', () => {
     const other = report('standby', { systemIdentifier: 8n });
     expect(states(seen(['a', report('primary')], ['b', other]))).toBe('primary unknown unknown');
