@@ -35,7 +35,7 @@ export interface Call {
   readonly origin: {
     /** The caller's IP address without a port. */
     readonly address: string | undefined;
-    /** The caller's `user-agent`, at most 512 bytes. */
+    /** The caller's `user-agent`, at most 512 characters. */
     readonly userAgent: string | undefined;
   };
   /** When the call must be done, on the clock of `performance.now()`; Infinity for streams. */

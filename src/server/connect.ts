@@ -28,9 +28,9 @@ import { writeError } from './connect-refusal.js';
 import type { Health } from './health.js';
 import { type HttpLimits, type HttpListener, listenHttp } from './http-listener.js';
 import type { Pipeline } from './pipeline.js';
-import type { InboundCall } from './server-call.js';
+import { type InboundCall, methodIn, originOf } from './server-call.js';
 import type { ClosableDoor } from './shutdown.js';
-import { malformed } from './validation.js';
+import { malformed, noSuchMethod } from './validation.js';
 
 type Request = IncomingMessage | Http2ServerRequest;
 type Response = ServerResponse | Http2ServerResponse;
@@ -51,8 +51,6 @@ export type ConnectDoorSettings = Pick<
 const unaryTwins: Readonly<Record<string, string>> = {
   '/stowage.v1.StorageService/IngestObjects': 'stowage.v1.StorageService/BatchRecordObjects',
 };
-
-const userAgentCharactersMax = 512;
 
 /** How long the one message of a request may take to arrive. */
 const bodyTimeoutMs = 60_000;
@@ -112,7 +110,8 @@ class Door {
     let exchange: Exchange | undefined;
     try {
       // Taken at once: a request that is destroyed has forgotten its socket.
-      exchange = { request, response, origin: originOf(request) };
+      const origin = originOf(request.socket.remoteAddress, headerOf(request, 'user-agent'));
+      exchange = { request, response, origin };
       // What a refused caller still sends is read and dropped, or its connection would stand still.
       response.once('finish', () => request.resume());
       await this.#serve(exchange);
@@ -176,8 +175,7 @@ class Door {
     const path = pathOf(request);
     const route = this.#routes.get(path);
     if (route === undefined) {
-      const message = `there is no method ${path}`;
-      this.#refuse(exchange, new StowageError('UNIMPLEMENTED', { message }), 404);
+      this.#refuse(exchange, noSuchMethod(methodIn(path)), 404);
       return;
     }
     if (route.definition.kind === 'bidi_streaming' && request.httpVersionMajor === 1) {
@@ -265,7 +263,7 @@ function twinAdvice(path: string): string {
 function refusedInbound({ request, response, origin }: Exchange): InboundCall {
   return {
     door: 'connect',
-    method: pathOf(request).slice(1),
+    method: methodIn(pathOf(request)),
     kind: 'unary',
     origin,
     headers: (name) => {
@@ -276,13 +274,6 @@ function refusedInbound({ request, response, origin }: Exchange): InboundCall {
     setHeader: (name, value) => {
       response.setHeader(name, value);
     },
-  };
-}
-
-function originOf(request: Request): Call['origin'] {
-  return {
-    address: request.socket.remoteAddress?.replace(/^::ffff:/, ''),
-    userAgent: headerOf(request, 'user-agent')?.slice(0, userAgentCharactersMax),
   };
 }
 

@@ -8,9 +8,8 @@ import {
   type StatusObject,
 } from '@grpc/grpc-js';
 import type { StowageError } from '../errors.js';
-import type { Call } from '../postgres/call.js';
 import type { MethodDefinition } from '../services/handler.js';
-import type { InboundCall } from './server-call.js';
+import { type InboundCall, originOf } from './server-call.js';
 import { encodeStatus, statusMessage } from './status.js';
 
 /** Any call of grpc-js whose messages are bytes. */
@@ -18,8 +17,6 @@ export type GrpcCall =
   | ServerUnaryCall<Buffer, Buffer>
   | ServerWritableStream<Buffer, Buffer>
   | ServerDuplexStream<Buffer, Buffer>;
-
-const userAgentCharactersMax = 512;
 
 /** A call on its way in, and the metadata that goes out before its first message. */
 export interface GrpcInbound extends InboundCall {
@@ -33,11 +30,12 @@ export function grpcInbound(
   kind: MethodDefinition['kind'],
 ): GrpcInbound {
   const responseMetadata = new Metadata();
+  const userAgent = call.metadata.get('user-agent')[0]?.toString();
   return {
     door: 'grpc',
     method,
     kind,
-    origin: originOf(call),
+    origin: originOf(call.getPeer().replace(/:\d+$/, ''), userAgent),
     responseMetadata,
     headers: (name) => call.metadata.get(name).map(String),
     timeoutMs: timeoutOf(call),
@@ -51,16 +49,6 @@ export function grpcInbound(
 function timeoutOf(call: GrpcCall): number | undefined {
   const deadline = Number(call.getDeadline());
   return Number.isFinite(deadline) ? Math.max(0, deadline - Date.now()) : undefined;
-}
-
-function originOf(call: GrpcCall): Call['origin'] {
-  const peer = call.getPeer();
-  const userAgent = call.metadata.get('user-agent')[0];
-  return {
-    address: /^(.+?)(?::\d+)?$/.exec(peer.replace(/^::ffff:/, ''))?.[1],
-    userAgent:
-      userAgent === undefined ? undefined : String(userAgent).slice(0, userAgentCharactersMax),
-  };
 }
 
 /** The status of an error with its details in the trailers, as grpc-js takes it. */

@@ -22,6 +22,7 @@ import type { MethodDefinition, ServiceDefinition } from '../services/handler.js
 import { encodeAnswer } from './answers.js';
 import { asBuffer, type GrpcCall, type GrpcInbound, grpcInbound, grpcStatus } from './grpc-call.js';
 import { boundedWriter, readRequests } from './grpc-streams.js';
+import { answerUnknownMethods } from './grpc-unknown.js';
 import type { Pipeline } from './pipeline.js';
 import type { ServerCall } from './server-call.js';
 import type { ClosableDoor } from './shutdown.js';
@@ -34,6 +35,9 @@ import { messageBytesMax } from './validation.js';
  * one message on its way in.
  */
 const transportBytesMax = 2 * messageBytesMax;
+
+/** Streams at once a connection, as many as at door 2. */
+const streamsMax = 1000;
 
 const keepaliveTimeMs = 30_000;
 const keepaliveTimeoutMs = 10_000;
@@ -62,6 +66,8 @@ export async function openGrpcDoor(
     'grpc.max_connection_age_ms': settings.connectionAgeMaxMs,
     'grpc.keepalive_time_ms': keepaliveTimeMs,
     'grpc.keepalive_timeout_ms': keepaliveTimeoutMs,
+    // Past it a client waits by itself; without it one connection may hold any number half-sent.
+    'grpc.max_concurrent_streams': streamsMax,
     'grpc.enable_channelz': 0,
   });
   for (const { methods } of services) {
@@ -70,6 +76,7 @@ export async function openGrpcDoor(
       Object.fromEntries(methods.map((each) => [each.method.localName, handle(each, pipeline)])),
     );
   }
+  answerUnknownMethods(server, pipeline);
   const { host } = settings.grpcAddress;
   const port = await bind(server, settings.grpcAddress);
   let closed: Promise<void> | undefined;

@@ -12,6 +12,9 @@ export const structBytesMax = 65_536;
 /** The deepest Struct: it is level 1 itself. */
 export const structDepthMax = 32;
 
+/** No more are looked for: each costs more memory than the few bytes that it takes to make one. */
+export const violationsMax = 50;
+
 /** Adds what a value breaks; `path` is the field's. */
 type Check = (value: unknown, path: string, violations: FieldViolation[]) => void;
 /** Checks a message; `prefix` is empty or the message's path with its dot. */
@@ -23,7 +26,7 @@ type MessageCheck = (
 
 const checks = new Map<string, MessageCheck | undefined>();
 
-/** Every violation of a message; empty where it keeps the bounds. */
+/** The first violations of a message, some {@link violationsMax}; empty where it keeps the bounds. */
 export function boundViolations(descriptor: DescMessage, message: unknown): FieldViolation[] {
   const violations: FieldViolation[] = [];
   // A message is a plain object keyed by local names, whatever its type.
@@ -67,6 +70,9 @@ function fieldCheck(field: DescField): MessageCheck | undefined {
     }
     if (field.fieldKind === 'list') {
       for (const [index, item] of (value as unknown[]).entries()) {
+        if (violations.length >= violationsMax) {
+          break;
+        }
         check(item, `${prefix}${name}[${index}]`, violations);
       }
     } else if (field.fieldKind === 'map') {
@@ -178,6 +184,9 @@ function checkContainer(
   let bytes = 2;
   if (Array.isArray(value)) {
     for (const [index, item] of value.entries()) {
+      if (violations.length >= violationsMax) {
+        break;
+      }
       bytes += 1 + checkJson(item, `${path}[${index}]`, depth + 1, violations);
     }
     return bytes;
@@ -187,6 +196,9 @@ function checkContainer(
     return bytes;
   }
   for (const [key, item] of Object.entries(value)) {
+    if (violations.length >= violationsMax) {
+      break;
+    }
     bytes += 2 + checkText(key, path, violations);
     bytes += checkJson(item, `${path}.${key}`, depth + 1, violations);
   }

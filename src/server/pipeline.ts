@@ -202,6 +202,10 @@ export class Pipeline {
     });
     const ask = async (): Promise<IteratorResult<T>> => {
       if (handler === undefined) {
+        // Aborted before it began: it has been left, and what is entered here would never be.
+        if (call.isFinished) {
+          throw call.signal.reason;
+        }
         this.#enter(call);
         handler = begin()[Symbol.asyncIterator]();
       }

@@ -3,12 +3,31 @@
  * answer and the abort, of which the first to come counts.
  */
 
+import { isIP } from 'node:net';
 import { StowageError } from '../errors.js';
 import type { Call } from '../postgres/call.js';
 import type { CallContext, MethodDefinition } from '../services/handler.js';
 
 /** Transports keep deadlines in whole milliseconds and may find one passed a little early. */
 const clockSlackMs = 5;
+
+const userAgentCharactersMax = 512;
+const methodCharactersMax = 256;
+
+/** Where a call came from. What is no address, such as a peer that is gone, is left out. */
+export function originOf(peer: string | undefined, userAgent: string | undefined): Call['origin'] {
+  // The zone of a link-local address means something on this machine only; inet refuses it.
+  const address = peer?.replace(/^::ffff:/, '').replace(/%.*$/, '');
+  return {
+    address: address !== undefined && isIP(address) !== 0 ? address : undefined,
+    userAgent: userAgent?.slice(0, userAgentCharactersMax),
+  };
+}
+
+/** The RPC that a path names, whether or not there is one. Cut: it is logged, and anybody's. */
+export function methodIn(path: string): string {
+  return path.slice(1, 1 + methodCharactersMax);
+}
 
 /** Which door a call came through. */
 export type Door = 'grpc' | 'connect';

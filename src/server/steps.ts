@@ -53,7 +53,8 @@ const requestId: Step = {
     call.tokens = call.inbound
       .headers('stowage-token')
       .flatMap((value) => value.split(','))
-      .map((value) => value.trim());
+      .map((value) => value.trim())
+      .filter((value) => value !== '');
     call.inbound.setHeader('x-request-id', call.requestId);
   },
 };
@@ -89,7 +90,7 @@ function authentication(token: string | undefined): Step {
     name,
     enter(call) {
       // A load balancer that asks for health has no token.
-      if (call.method.startsWith('grpc.health.v1.Health/')) {
+      if (isHealth(call)) {
         return;
       }
       const given = call.inbound.headers('authorization')[0] ?? '';
@@ -99,6 +100,10 @@ function authentication(token: string | undefined): Step {
       call.principal = 'token';
     },
   };
+}
+
+function isHealth(call: ServerCall): boolean {
+  return call.method.startsWith('grpc.health.v1.Health/');
 }
 
 function digest(text: string): Buffer {
@@ -134,29 +139,36 @@ function deadline(standardMs: number, maxMs: number): Step {
   };
 }
 
-/** Streams are counted apart, so that exports cannot starve unary calls, nor these exports. */
+/** A client that watches health holds a stream for as long as it is connected. */
+const healthInFlightMax = 10_000;
+
+/**
+ * Streams are counted apart, so that exports cannot starve unary calls, nor these exports; and so
+ * are calls for health, which come without a token and from every client.
+ */
 function admission(unaryMax: number, streamsMax: number): Step {
-  let unary = 0;
-  let streams = 0;
+  const lanes = {
+    unary: { inFlight: 0, max: unaryMax },
+    streams: { inFlight: 0, max: streamsMax },
+    health: { inFlight: 0, max: healthInFlightMax },
+  };
+  const laneOf = (call: ServerCall) => {
+    if (isHealth(call)) {
+      return lanes.health;
+    }
+    return call.inbound.kind === 'unary' ? lanes.unary : lanes.streams;
+  };
   return {
     name: 'admission',
     enter(call) {
-      const isUnary = call.inbound.kind === 'unary';
-      if (isUnary ? unary >= unaryMax : streams >= streamsMax) {
+      const lane = laneOf(call);
+      if (lane.inFlight >= lane.max) {
         throw new StowageError('OVERLOADED', { retryDelayMs: 1000 });
       }
-      if (isUnary) {
-        unary += 1;
-      } else {
-        streams += 1;
-      }
+      lane.inFlight += 1;
     },
     leave(call) {
-      if (call.inbound.kind === 'unary') {
-        unary -= 1;
-      } else {
-        streams -= 1;
-      }
+      laneOf(call).inFlight -= 1;
     },
   };
 }

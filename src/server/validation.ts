@@ -15,14 +15,13 @@ import { pathToString } from '@bufbuild/protobuf/reflect';
 import { createValidator, type Violation } from '@bufbuild/protovalidate';
 import { type FieldViolation, StowageError } from '../errors.js';
 import { keepEveryCharacter } from '../wire/utf8.js';
-import { boundViolations } from './message-bounds.js';
+import { boundViolations, violationsMax } from './message-bounds.js';
 
 /** The largest message either door takes, in bytes as it stands on the wire. */
 export const messageBytesMax = 4 * 1024 * 1024;
 
 /** Above what a Struct of 32 levels needs: each is a Struct, its entry and a Value. */
 const recursionLimit = 200;
-const violationsMax = 50;
 
 keepEveryCharacter();
 
@@ -76,6 +75,11 @@ export function messageTooLarge(): StowageError {
   return new StowageError('MESSAGE_TOO_LARGE', {
     metadata: { bytes_max: String(messageBytesMax) },
   });
+}
+
+/** The error for a method that no service has. */
+export function noSuchMethod(method: string): StowageError {
+  return new StowageError('UNIMPLEMENTED', { message: `there is no method ${method}` });
 }
 
 /** The error for input that cannot even be read; `field` where it is known. */

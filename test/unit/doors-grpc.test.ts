@@ -65,6 +65,17 @@ function reasonIn(metadata: Metadata): string | undefined {
 }
 
 describe('door 1', () => {
+  it.each(['GetNothing', '../stowage.v9.NoService/Get'])(
+    'has a typed answer to the unknown method %s',
+    async (method) => {
+      const error = await failureOf(call(getObject('a'), method));
+      expect(error).toMatchObject({ code: 12, details: expect.stringContaining('no method') });
+      expect(reasonIn(error.metadata)).toBe('UNIMPLEMENTED');
+      expect(error.metadata.get('x-request-id')).toHaveLength(1);
+      expect(doors.pipeline.inFlight).toBe(0);
+    },
+  );
+
   it.each([
     ['bytes that end too early', () => getObject('abc').subarray(0, 3)],
     [

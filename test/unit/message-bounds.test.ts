@@ -5,7 +5,7 @@ import {
   GetObjectRequestSchema,
   RecordObjectRequestSchema,
 } from '../../gen/stowage/v1/storage_service_pb.js';
-import { boundViolations } from '../../src/server/message-bounds.js';
+import { boundViolations, violationsMax } from '../../src/server/message-bounds.js';
 import { decodeRequest } from '../../src/server/validation.js';
 
 function violationsOf(metadata: JsonObject) {
@@ -44,6 +44,12 @@ describe('boundViolations', () => {
       'object.metadata.nul',
       'object.metadata.lone',
     ]);
+  });
+
+  it('looks for no more than some fifty', () => {
+    expect(violationsOf({ list: Array<string>(100_000).fill('\0') })).toHaveLength(violationsMax);
+    const deep = { lists: Array.from({ length: 100 }, () => ['\0', '\0', '\0']) };
+    expect(violationsOf(deep)).toHaveLength(violationsMax);
   });
 
   it('takes paired surrogates', () => {

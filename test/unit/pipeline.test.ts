@@ -172,6 +172,41 @@ describe('Pipeline', () => {
     expect(pipeline.inFlight).toBe(0);
   });
 
+  it('counts who asks for health apart', async () => {
+    const pipeline = pipelineOf({ streamsInFlightMax: 1 });
+    const open = async function* () {
+      yield 1;
+      await never();
+    };
+    const method = `${HealthService.typeName}/Watch`;
+    const watches = [1, 2].map(() => runStream(pipeline, open, { method }));
+    for (const watch of watches) expect((await watch.next()).value).toBe(1);
+    const stream = runStream(pipeline, open);
+    expect((await stream.next()).value).toBe(1);
+    for (const each of [stream, ...watches]) await each.return?.();
+    expect(pipeline.inFlight).toBe(0);
+  });
+
+  it('begins nothing for a stream that was aborted before', async () => {
+    const pipeline = pipelineOf({ streamsInFlightMax: 1 });
+    let begun = 0;
+    const handler = async function* () {
+      begun += 1;
+      yield 1;
+    };
+    const call = pipeline.open(inbound({ kind: 'server_streaming' }).call);
+    const aborted = pipeline.stream(
+      call,
+      stream(handler),
+      create(StreamObjectsRequestSchema),
+      same,
+    );
+    call.cancel();
+    await expect(aborted.next()).rejects.toMatchObject({ reason: 'CANCELLED' });
+    expect(begun).toBe(0);
+    expect((await runStream(pipeline, handler).next()).value).toBe(1);
+  });
+
   it('makes INTERNAL of what is not ours and keeps the cause for the log', async () => {
     const cause = new TypeError('secret');
     const failing = runUnary(pipelineOf(), () => {
@@ -238,8 +273,9 @@ describe('Pipeline', () => {
     await expect(ended).rejects.toMatchObject({ reason: 'CANCELLED' });
   });
 
-  it('stops listening when told to', () => {
+  it('stops listening when told to', async () => {
     stopListening();
+    await runUnary(pipelineOf(), () => ({}));
     expect(events).toEqual([]);
   });
 });
