@@ -37,6 +37,12 @@ export function parseDatabaseUrl(url: string): DatabaseTarget {
     throw new Error('must look like postgres://user:password@host:port,host:port/database');
   }
   const [, userInfo = '', hosts = '', database = '', query = ''] = match;
+  // Else a part of the password would be taken for the database, or a parameter, and be shown.
+  if (`${database}${query}`.includes('@')) {
+    throw new Error(
+      'has an @ behind its hosts; write %2F, %3F and %40 for /, ? and @ in a password',
+    );
+  }
   const colon = userInfo.indexOf(':');
   const user = colon === -1 ? userInfo : userInfo.slice(0, colon);
   return {

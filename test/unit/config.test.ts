@@ -124,6 +124,8 @@ describe('parseConfig', () => {
     { DATABASE_URL: 'postgres://u:hunter2@h/d?sslmode=prefer' },
     { DATABASE_URL: 'postgres://u:hunter2%@h/d' },
     { DATABASE_URL: 'postgres://u:hunter2@h/d?unheard=of' },
+    { DATABASE_URL: 'postgres://u:1?hunter2@h/d' },
+    { DATABASE_URL: 'postgres://u:1/hunter2@h/d' },
     { STOWAGE_ADMIN_URL: 'http://u:hunter2@h/d' },
     { STOWAGE_AUTH_TOKEN: 'hunter2' },
   ])('never repeats a secret: $DATABASE_URL$STOWAGE_ADMIN_URL', (environment) => {
