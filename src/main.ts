@@ -1,15 +1,19 @@
 #!/usr/bin/env node
 /** The `stowage` command: picks a sub-command, nothing else. */
 
+import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { devCommand } from './cli/dev.js';
 import { migrateCommand } from './cli/migrate.js';
 import { projectCommand } from './cli/project.js';
 import { scanCommand } from './cli/scan.js';
 import { serveCommand } from './cli/serve.js';
+import { exitOnUsage } from './cli/usage.js';
 import { type Config, loadClientDefaults, loadConfig } from './config.js';
 import { startLog } from './telemetry/log.js';
 
+// By the package's own name: the build lies one folder deeper than the source.
+const { version } = createRequire(import.meta.url)('stowage/package.json') as { version: string };
 const print = (line: string) => console.log(line);
 const serving = {
   config: loadConfig,
@@ -23,6 +27,7 @@ async function main(): Promise<void> {
   const client = loadClientDefaults();
   const program = new Command('stowage')
     .description('the system of record for what object stores hold')
+    .version(version)
     .addCommand(serveCommand(serving))
     .addCommand(devCommand(serving))
     .addCommand(
@@ -39,7 +44,7 @@ async function main(): Promise<void> {
     )
     .addCommand(scanCommand(client))
     .addCommand(projectCommand(client));
-  await program.parseAsync();
+  await exitOnUsage(program).parseAsync();
 }
 
 try {

@@ -32,13 +32,10 @@ function toAddress(text: string): string {
   }
 }
 
-const usageExitCode = 2;
-
-/** Adds `--server` and `--token`; a wrong command line then exits with 2, as shells expect. */
+/** Adds `--server` and `--token`. */
 export function withConnectionOptions(command: Command, defaults: ClientDefaults): Command {
   return (
     command
-      .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : usageExitCode))
       .option('--server <address>', 'the server, as host:port or URL', toAddress, defaults.server)
       // Without a shown default: a token is a secret.
       .option('--token <token>', 'credentials (default: STOWAGE_TOKEN)')

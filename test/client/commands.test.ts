@@ -82,6 +82,23 @@ describe('stowage scan', () => {
   });
 });
 
+describe('stowage', () => {
+  it('tells its version, and exits with 2 for a wrong command line', async () => {
+    const [version, none, unknown, option] = await Promise.all([
+      stowage('--version'),
+      stowage(),
+      stowage('migrate', 'sideways'),
+      stowage('serve', '--fast'),
+    ]);
+    expect(version).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
+    });
+    expect([none, unknown, option].map(({ exitCode }) => exitCode)).toEqual([2, 2, 2]);
+    expect(option.stderr).toContain("unknown option '--fast'");
+  });
+});
+
 /** The command in this process: a start takes a second, and here are many. */
 async function project(...given: string[]): Promise<Ran> {
   const lines = { log: '', error: '' };
