@@ -43,10 +43,14 @@ export function startLog(level: LogLevel, destination = standardError()): Log {
   const stopCalls = onCallEnded((call) => {
     logCall(logger, call);
   });
+  const nodesKnown = new Set<string>();
   const onNode = (message: unknown) => {
     const { node, from, to, detail, cause } = message as NodeChanged;
     const isDown = to === 'unreachable' || to === 'unknown';
-    logger[isDown ? 'warn' : 'info']({ node, from, to, detail, err: cause }, 'node changed');
+    // That a node is up when it is first seen is no news.
+    const level = nodesKnown.has(node) ? 'info' : 'debug';
+    nodesKnown.add(node);
+    logger[isDown ? 'warn' : level]({ node, from, to, detail, err: cause }, 'node changed');
   };
   const onJob = (message: unknown) => {
     const { job, outcome, durationMs, error } = message as JobRan;
@@ -67,7 +71,7 @@ export function startLog(level: LogLevel, destination = standardError()): Log {
 
 function standardError(): DestinationStream {
   return process.stderr.isTTY
-    ? PinoPretty({ destination: 2, sync: true })
+    ? PinoPretty({ destination: 2, sync: true, singleLine: true })
     : pino.destination({ dest: 2, sync: true });
 }
 

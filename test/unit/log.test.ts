@@ -45,15 +45,18 @@ describe('startLog', () => {
     expect(linesOf('warn', () => publishCallEnded(call))).toEqual([]);
   });
 
-  it('tells of nodes and of jobs that fail', () => {
+  it('tells of nodes but not of their first good news, and of jobs that fail', () => {
     const lines = linesOf('info', () => {
-      const node = { node: 'a:1', from: 'primary', detail: 'lost' };
+      const node = { node: 'a:1', from: 'unknown', detail: 'seen' };
+      channel('stowage:postgres:topology').publish({ ...node, to: 'primary' });
       channel('stowage:postgres:topology').publish({ ...node, to: 'unreachable' });
+      channel('stowage:postgres:topology').publish({ ...node, to: 'standby' });
       channel('stowage:job-run').publish({ job: 'j', outcome: 'failed', error: new Error('why') });
       channel('stowage:job-run').publish({ job: 'j', outcome: 'succeeded' });
     });
     expect(lines).toMatchObject([
       { level: 40, node: 'a:1', to: 'unreachable' },
+      { level: 30, node: 'a:1', to: 'standby' },
       { level: 40, job: 'j', outcome: 'failed', err: { message: 'why' } },
     ]);
   });
