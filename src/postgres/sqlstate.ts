@@ -65,8 +65,8 @@ const byStateClass: Readonly<Record<string, FailureClass>> = {
 };
 
 /**
- * PostgreSQL's function that refuses BEGIN READ WRITE on a standby. Its code is 0A000 and not 25006,
- * which is kept for statements, and its message is in the server's language.
+ * PostgreSQL's function that refuses BEGIN READ WRITE on a standby. The code is 0A000 there, for
+ * 25006 is kept for statements, and the message is in the server's language.
  */
 const READ_WRITE_REFUSED_ROUTINE = 'call_bool_check_hook';
 

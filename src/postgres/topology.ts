@@ -86,8 +86,8 @@ const SAMPLES_MAX = 256;
 const SILENCES_MAX = 2;
 
 /**
- * A primary on a lower timeline than was seen is a former one that came back, and writes to it would
- * be lost. It counts again once nobody has claimed the higher one for this long: a node can be
+ * A primary on a lower timeline than was seen is a former one that came back: writes to it would be
+ * lost. It counts again once nobody has claimed the higher one for this long, for a node can be
  * promoted for a moment and be given up.
  */
 const FENCE_MS = 30_000;

@@ -26,7 +26,7 @@ type MessageCheck = (
 
 const checks = new Map<string, MessageCheck | undefined>();
 
-/** The first violations of a message, some {@link violationsMax}; empty where it keeps the bounds. */
+/** The first violations of a message, some {@link violationsMax}; empty where it keeps bounds. */
 export function boundViolations(descriptor: DescMessage, message: unknown): FieldViolation[] {
   const violations: FieldViolation[] = [];
   // A message is a plain object keyed by local names, whatever its type.

@@ -77,6 +77,24 @@ describe('A router whose nodes fail', () => {
   const holdCommits = async () => {
     for (const { name } of cluster.standbys) await cluster.cutReplication(name);
     await alter("alter system set synchronous_standby_names = '*'");
+    await until(isCommitHeld, { ...WAIT, what: 'the setting has reached every process' });
+  };
+  /** A reload is taken in process by process: a commit of the test's own tells. */
+  const isCommitHeld = async () => {
+    const probe = await openConnection(database.url);
+    const admin = await openConnection(cluster.superuserUrl());
+    let isThrough = false;
+    const commit = probe.query("insert into notes values ('probe')").then(() => {
+      isThrough = true;
+    });
+    const release = `select pg_cancel_backend(pid) from pg_stat_activity
+                     where datname = '${database.name}' and wait_event = 'SyncRep'`;
+    const isSeen = async () => isThrough || (await admin.query(release)).length > 0;
+    await until(isSeen, { ...WAIT, what: 'a commit is held or through' });
+    const isHeld = !isThrough;
+    await commit;
+    await Promise.all([probe.end(), admin.end()]);
+    return isHeld;
   };
   const releaseCommits = async () => {
     await alter('alter system reset synchronous_standby_names');

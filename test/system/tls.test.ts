@@ -1,4 +1,5 @@
-// The router over TLS: units, streams and the cancel requests that go over connections of their own.
+// The router over TLS: units, streams, and cancel requests, which have connections of their own.
+// Needs openssl.
 import { execFile } from 'node:child_process';
 import { chmod, chown, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
