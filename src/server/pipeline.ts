@@ -137,6 +137,10 @@ export class Pipeline {
   }
 
   #enter(call: ServerCall): void {
+    // Aborted before it began: it has been left already, and what it entered would stay entered.
+    if (call.isFinished) {
+      throw call.signal.reason;
+    }
     for (const step of this.#steps) {
       step.enter?.(call);
       call.stepsEntered += 1;
@@ -202,10 +206,6 @@ export class Pipeline {
     });
     const ask = async (): Promise<IteratorResult<T>> => {
       if (handler === undefined) {
-        // Aborted before it began: it has been left, and what is entered here would never be.
-        if (call.isFinished) {
-          throw call.signal.reason;
-        }
         this.#enter(call);
         handler = begin()[Symbol.asyncIterator]();
       }
