@@ -149,9 +149,10 @@ export class ConnectionPool {
 
   /** Opens connections until the minimum is there. Failure is no matter: the next call tells. */
   async warm(limits: Limits): Promise<void> {
-    const missing = this.#options.sizeMin - this.#pool.totalCount;
+    if (this.#pool.totalCount >= this.#options.sizeMin) return;
+    // All of them at once: fewer would be given the idle ones, and open none.
     const leases = await Promise.allSettled(
-      Array.from({ length: Math.max(0, missing) }, () => this.acquire(limits)),
+      Array.from({ length: this.#options.sizeMin }, () => this.acquire(limits)),
     );
     for (const lease of leases) {
       if (lease.status === 'fulfilled') lease.value.release('clean');

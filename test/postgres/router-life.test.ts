@@ -6,6 +6,8 @@ import {
   type TopologyEvent,
   topologyChannel,
 } from '../../src/postgres/events.js';
+import { forAtMost } from '../../src/postgres/lease.js';
+import { ConnectionPool } from '../../src/postgres/pool.js';
 import { createRouter } from '../../src/postgres/router.js';
 import type { RouterHandle } from '../../src/postgres/router-handle.js';
 import { statement } from '../../src/postgres/statement.js';
@@ -63,6 +65,18 @@ describe('The life of a router', () => {
     expect(await backends()).toBeGreaterThanOrEqual(before + 4);
     await second.close();
     await untilBackends(before);
+  });
+
+  it('opens what is missing of the warm connections beside idle ones', async () => {
+    const [node] = sharedCluster().nodes;
+    const target = { url: fixture.database.serviceUrl ?? '', nodes: node ? [node] : [] };
+    const address = { host: node?.host ?? '', port: node?.port ?? 0 };
+    const options = { purpose: 'unary', sizeMax: 4, sizeMin: 3 } as const;
+    const pool = new ConnectionPool(testSettings(target), address, options);
+    (await pool.acquire(forAtMost(5_000))).release('clean');
+    await pool.warm(forAtMost(5_000));
+    expect(pool.snapshot()).toMatchObject({ size: 3, idle: 3 });
+    await pool.close(1_000);
   });
 
   it('starts though a node refuses to be probed, and does not ask it without pause', async () => {
