@@ -1,5 +1,6 @@
 // What door 1 promises beyond what every protocol does: bytes that no client library would send,
 // and bounds in both directions. Asked with grpc-js itself, as other services do.
+import http2 from 'node:http2';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
   Client,
@@ -64,7 +65,37 @@ function reasonIn(metadata: Metadata): string | undefined {
   return any ? fromBinary(ErrorInfoSchema, any.value).reason : undefined;
 }
 
+/** As a caller that leaves its deadline to the server. */
+function trailersOf(bytes: Buffer, timeout: string): Promise<http2.IncomingHttpHeaders> {
+  const session = http2.connect(doors.grpcUrl);
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': `${service}GetObject`,
+    'content-type': 'application/grpc+proto',
+    'grpc-timeout': timeout,
+    te: 'trailers',
+  });
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(bytes.length, 1);
+  stream.end(Buffer.concat([head, bytes]));
+  return new Promise((resolve, reject) => {
+    stream.once('error', reject);
+    const end = (headers: http2.IncomingHttpHeaders) => {
+      if (headers['grpc-status'] === undefined) return;
+      resolve(headers);
+      session.destroy();
+    };
+    stream.once('response', end).once('trailers', end).resume();
+  });
+}
+
 describe('door 1', () => {
+  it('ends a call at its deadline with details', async () => {
+    const trailers = await trailersOf(getObject('hang'), '100m');
+    expect(trailers).toMatchObject({ 'grpc-status': '4', 'x-request-id': expect.any(String) });
+    expect(trailers['grpc-status-details-bin']).toBeDefined();
+  });
+
   it.each(['GetNothing', '../stowage.v9.NoService/Get'])(
     'has a typed answer to the unknown method %s',
     async (method) => {
