@@ -110,7 +110,6 @@ describe('The life of a router', () => {
   });
 
   it('ends what takes longer than its close', async () => {
-    const before = await backends();
     const second = await start({ connectionsMin: 0 });
     const running = second.run(sleep, [60], testCall());
     const outcome = expect(running).rejects.toMatchObject({ reason: 'NO_NODE' });
@@ -120,7 +119,6 @@ describe('The life of a router', () => {
     });
     await second.close(100);
     await outcome;
-    expect(await backends()).toBeGreaterThanOrEqual(before);
   });
 
   it('never has more connections than its budget', async () => {
