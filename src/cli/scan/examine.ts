@@ -14,7 +14,7 @@ import type { Finding, RecordedFile } from './merge.js';
 import { Workers } from './ordered.js';
 import type { Skip } from './skips.js';
 import { timestampOfNs, wholeMicros } from './times.js';
-import type { WalkedFile } from './walk.js';
+import { findFile, type WalkedFile } from './walk.js';
 
 /** What became of a finding. */
 export type Examined =
@@ -30,6 +30,9 @@ export type Examined =
 
 /** How findings are treated. */
 export interface ExamineOptions {
+  /** Where the walk began, and what its keys begin with. */
+  readonly root: Buffer;
+  readonly prefix: string;
   readonly project: string;
   readonly backend: string;
   /** Digest even what has the recorded size and time. */
@@ -116,7 +119,15 @@ export class Examiner {
     };
   }
 
+  /**
+   * Looks again before a record counts as missing: a file that was made, and recorded, after the
+   * walk had read its directory is met by the reading of the records alone.
+   */
   async #examineMissing(recorded: RecordedFile): Promise<Examined> {
+    const { root, prefix } = this.#options;
+    const found = await findFile(root, prefix, recorded.key);
+    if (found === 'unreadable') return { kind: 'hidden' };
+    if (found !== 'nothing') return this.#examineFile(found, recorded);
     const isDeleted =
       this.#options.delete && (await this.#deleters.run(() => this.#delete(recorded)));
     return { kind: 'missing', key: recorded.key, isDeleted };

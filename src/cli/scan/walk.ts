@@ -157,6 +157,35 @@ export async function* walk(root: Buffer, prefix: string): AsyncGenerator<WalkEn
   }
 }
 
+/** What the operating system says where no file can be: the name may also be too long for it. */
+const codesOfNothing = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG']);
+
+/**
+ * Looks for the file of one key, as a walk of the tree at this moment would meet it: over real
+ * directories only.
+ */
+export async function findFile(
+  root: Buffer,
+  prefix: string,
+  key: string,
+): Promise<WalkedFile | 'nothing' | 'unreadable'> {
+  const names = key.slice(prefix.length).split('/');
+  // Keys may come from elsewhere: no walk makes such a key, and it would lead out of the tree.
+  if (names.some((name) => name === '' || name === '.' || name === '..')) return 'nothing';
+  let path = root;
+  for (const [depth, name] of names.entries()) {
+    path = joinPath(path, Buffer.from(name));
+    const stats = await lstat(path, { bigint: true }).catch(fileErrorCode);
+    if (typeof stats === 'string') return codesOfNothing.has(stats) ? 'nothing' : 'unreadable';
+    const isLast = depth === names.length - 1;
+    if (isLast && stats.isFile()) {
+      return { kind: 'file', key, path, size: stats.size, mtimeNs: stats.mtimeNs };
+    }
+    if (isLast || !stats.isDirectory()) return 'nothing';
+  }
+  return 'nothing';
+}
+
 /**
  * Counts what a walk will find, for the progress: names only, no facts of files, so that it runs
  * far ahead. What cannot be read counts as nothing. Stops early once the signal is aborted.
