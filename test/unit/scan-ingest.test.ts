@@ -8,6 +8,7 @@ import {
 import { Patience } from '../../src/cli/scan/backoff.js';
 import { type IngestCall, IngestSender } from '../../src/cli/scan/ingest.js';
 import { CallError, lostConnection } from '../../src/client/index.js';
+import { until } from '../../src/lib/wait.js';
 
 /** One connection: how many batches it commits, how many of those it acknowledges, how it ends. */
 interface Connection {
@@ -125,6 +126,24 @@ describe('IngestSender', () => {
     await sendBatches(sender, 2);
     await expect(sender.finish()).rejects.toMatchObject({ message: 'reset' });
     expect(ingest.connections).toBeGreaterThan(1);
+  });
+
+  it('keeps its patience for later where a stream breaks with nothing unacknowledged', async () => {
+    const ingest = new ScriptedIngest([
+      { commits: 1, acknowledges: 1 },
+      { commits: 1, acknowledges: 0 },
+    ]);
+    const failures: unknown[] = [];
+    const { signal } = new AbortController();
+    const onRetry = (error: unknown) => failures.push(error);
+    const patience = new Patience({ signal, onRetry });
+    const sender = new IngestSender(ingest.call, { project: 'default', signal, patience });
+    await sender.send([{ objectKey: 'a' }], 'a');
+    await until(() => sender.totals.created === 1, { timeoutMs: 5000, what: 'it is acknowledged' });
+    await sender.send([{ objectKey: 'b' }], 'b');
+    await expect(sender.finish()).resolves.toMatchObject({ created: 2 });
+    expect(ingest.connections).toBe(3);
+    expect(failures).toHaveLength(1);
   });
 
   it('needs no connection where there is nothing to send', async () => {

@@ -11,7 +11,12 @@ import {
   IngestObjectsRequestSchema,
   type IngestObjectsResponse,
 } from '../../../gen/stowage/v1/storage_service_pb.js';
-import { type Client, lostConnection, type StorageService } from '../../client/index.js';
+import {
+  type Client,
+  lostConnection,
+  type StorageService,
+  toStowageError,
+} from '../../client/index.js';
 import { deferred } from '../../lib/deferred.js';
 import type { Patience } from './backoff.js';
 
@@ -119,12 +124,22 @@ export class IngestSender {
     try {
       while (!this.#isClosed || this.#unacknowledged.length > 0) {
         if (this.#unacknowledged.length === 0) await this.#bell.rung();
-        else await this.#streamOnce().catch((error) => this.#options.patience.waitOut(error));
+        else await this.#streamOnce().catch((error: unknown) => this.#waitOut(error));
       }
     } catch (error) {
       this.#failure = { error };
       this.#bell.ring();
     }
+  }
+
+  /**
+   * A stream that breaks while nothing waits for it costs nothing: the next batch opens another.
+   * As a failure it would use up the patience for one that comes a large file's digest later.
+   */
+  async #waitOut(thrown: unknown): Promise<void> {
+    const error = toStowageError(thrown);
+    if (this.#unacknowledged.length === 0 && error.retry !== 'never') return;
+    await this.#options.patience.waitOut(error);
   }
 
   async #streamOnce(): Promise<void> {
