@@ -1,13 +1,13 @@
-/** The built program as a child process, as a user runs it. */
+/** The program as a child process, as a user runs it. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { removeCluster } from '../../src/embedded/index.js';
 import { until } from '../../src/lib/wait.js';
+import { freePort } from './free-port.js';
 
 const root = join(import.meta.dirname, '..', '..');
 
@@ -17,17 +17,6 @@ export const mainFile = join(root, 'dist', 'src', 'main.js');
 /** Compiles the program; cheap when nothing changed. */
 export async function buildProgram(): Promise<void> {
   await promisify(execFile)('npm', ['run', 'build'], { cwd: root });
-}
-
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 /** A running `stowage dev`. */
@@ -45,12 +34,18 @@ export interface DevServer extends AsyncDisposable {
 /** Where a server is to be started: what is left out is made anew. */
 export type DevPlace = Pick<DevServer, 'grpc' | 'http' | 'dataDirectory'>;
 
+/** How Node runs the program from its sources, where there is no build. */
+export const fromSources = ['--import', 'tsx', join(root, 'src', 'main.ts')] as const;
+
 /** Starts `stowage dev` with one standby, and resolves once it is ready. */
-export async function startDev(place?: Partial<DevPlace>): Promise<DevServer> {
+export async function startDev(
+  place?: Partial<DevPlace>,
+  program: readonly string[] = [mainFile],
+): Promise<DevServer> {
   const dataDirectory = place?.dataDirectory ?? (await mkdtemp(join(tmpdir(), 'stowage-dev-')));
   const grpc = place?.grpc ?? `127.0.0.1:${await freePort()}`;
   const http = place?.http ?? `127.0.0.1:${await freePort()}`;
-  const child = spawn(process.execPath, [mainFile, 'dev'], {
+  const child = spawn(process.execPath, [...program, 'dev'], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {

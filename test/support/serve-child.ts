@@ -2,9 +2,10 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import { until } from '../../src/lib/wait.js';
+import { freePort } from './free-port.js';
+import { fromSources } from './program.js';
 
 const checkout = path.join(import.meta.dirname, '..', '..');
 
@@ -16,16 +17,6 @@ export interface ServeChild extends AsyncDisposable {
   start(): Promise<void>;
   /** Ends it as a power cut would. */
   kill(): Promise<void>;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 /** Starts a server on a migrated database, from the sources: no build needs to be there. */
@@ -47,7 +38,7 @@ export async function startServe(databaseUrl: string): Promise<ServeChild> {
   };
   const start = async (): Promise<void> => {
     output = '';
-    child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts', 'serve'], {
+    child = spawn(process.execPath, [...fromSources, 'serve'], {
       cwd: checkout,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
