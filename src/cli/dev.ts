@@ -37,6 +37,7 @@ export function devCommand(dependencies: ServeDependencies): Command {
         onProgress: (step) => print(`  ${step}`),
       });
       try {
+        print(`  data in ${cluster.folder}`);
         const server = await serveCluster(cluster, config, print);
         print(readyLine(server));
         print(firstThing(server, config));

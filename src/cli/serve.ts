@@ -29,7 +29,7 @@ export function serveCommand(dependencies: ServeDependencies): Command {
           log: dependencies.print,
         });
       }
-      const server = await startServer(config);
+      const server = await startServer(config, dependencies.print);
       dependencies.print(readyLine(server));
       await shutdownAsked();
       dependencies.print('stopping; a second signal ends at once');

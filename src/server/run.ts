@@ -1,27 +1,21 @@
 /** A whole server: router, schema check, jobs, services and both doors, in order. */
 
 import type { Address, Config } from '../config.js';
-import { StowageError } from '../errors.js';
+import { ensurePartitions } from '../jobs/ensure-partitions.js';
 import { createJobs } from '../jobs/jobs.js';
-import { pause } from '../lib/wait.js';
+import { NEVER } from '../lib/interruption.js';
 import { topologyChannel } from '../postgres/events.js';
 import { createRouter } from '../postgres/router.js';
 import type { RouterHandle } from '../postgres/router-handle.js';
-import { checkSchema } from '../postgres/schema-version.js';
-import { systemCall } from '../postgres/system-call.js';
 import { createServices } from '../services/index.js';
 import { openConnectDoor } from './connect.js';
+import { startOnDatabase } from './database-wait.js';
 import { openGrpcDoor } from './grpc.js';
 import { Health, type HealthSource } from './health.js';
 import { Pipeline } from './pipeline.js';
 import { reflectionServices } from './reflection.js';
 import { closeInOrder } from './shutdown.js';
 import { warmValidation } from './validation.js';
-
-/** How long a server waits at its start for a database that does not answer. */
-const databaseWaitMs = 60_000;
-const databaseRetryMs = 500;
-const schemaCheckTimeoutMs = 10_000;
 
 /** A server that serves. */
 export interface RunningServer {
@@ -39,14 +33,19 @@ export type RunSettings = Pick<Config, 'postgres' | 'server'>;
 
 /**
  * Starts a server. The database must have been migrated.
+ * @param onWaiting told in a sentence when the database does not answer yet; default: nobody is.
  * @throws StowageError SCHEMA_MISMATCH; NO_NODE when no node answers for 60 s; Error when an
  *   address is taken
  */
-export async function startServer({ postgres, server }: RunSettings): Promise<RunningServer> {
+export async function startServer(
+  { postgres, server }: RunSettings,
+  onWaiting: (sentence: string) => void = () => undefined,
+): Promise<RunningServer> {
   const router = createRouter(postgres, { streamIdleTimeoutMs: server.streamIdleTimeoutMs });
   try {
-    await router.start();
-    await waitForSchema(router);
+    await startOnDatabase(router, onWaiting);
+    // Rows of today must have their place before the first is taken.
+    if (router.topology().hasPrimary) await ensurePartitions(router, NEVER);
     return await serve(router, server);
   } catch (error) {
     await router.close(0);
@@ -89,32 +88,6 @@ async function serve(router: RouterHandle, settings: RunSettings['server']) {
       return closing;
     },
   };
-}
-
-/** Waits for a database that comes up beside the server; what it says of the schema counts. */
-async function waitForSchema(router: RouterHandle): Promise<void> {
-  const endMs = performance.now() + databaseWaitMs;
-  for (;;) {
-    // Reads must be served while no primary is there, so a standby's word is enough then.
-    const kind = router.topology().hasPrimary ? 'strong' : 'eventual';
-    try {
-      await checkSchema(
-        router,
-        systemCall({
-          method: 'stowage.internal/CheckSchema',
-          timeoutMs: schemaCheckTimeoutMs,
-          freshness: { kind },
-        }),
-      );
-      return;
-    } catch (error) {
-      const isPassing = error instanceof StowageError && error.retry === 'after_delay';
-      if (!isPassing || performance.now() >= endMs) {
-        throw error;
-      }
-      await pause(databaseRetryMs);
-    }
-  }
 }
 
 function healthSource(router: RouterHandle): HealthSource {
