@@ -31,7 +31,11 @@ export class ClusterNode {
   readonly unary: ConnectionPool;
   readonly streams: ConnectionPool;
 
-  constructor(settings: PostgresSettings, address: NodeAddress) {
+  /**
+   * @param streamQueueTimeoutMs How long a stream may wait for a connection: far longer than a
+   * unary call, because it also stands in line between its slices, where its caller has items.
+   */
+  constructor(settings: PostgresSettings, address: NodeAddress, streamQueueTimeoutMs: number) {
     const budget = splitBudget(settings.connectionsMax);
     this.name = nodeName(address);
     this.unary = new ConnectionPool(settings, address, {
@@ -43,6 +47,7 @@ export class ClusterNode {
       purpose: 'streams',
       sizeMax: budget.streams,
       sizeMin: 0,
+      queueTimeoutMs: streamQueueTimeoutMs,
     });
   }
 

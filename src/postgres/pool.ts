@@ -37,6 +37,8 @@ export interface PoolOptions {
   readonly sizeMax: number;
   /** Connections that stay open when idle. */
   readonly sizeMin: number;
+  /** How long a call may wait in line; default: the settings' `queueTimeoutMs`. */
+  readonly queueTimeoutMs?: number;
 }
 
 /** Idle connections beyond the minimum are closed after this long. */
@@ -111,7 +113,8 @@ export class ConnectionPool {
     if (this.#waiting.size >= this.#settings.queueMax) throw overloaded(this.#node, 'is full');
     const turn: Turn = { came: deferred(), isGranted: false };
     this.#waiting.add(turn);
-    const timeoutAtMs = performance.now() + this.#settings.queueTimeoutMs;
+    const { queueTimeoutMs = this.#settings.queueTimeoutMs } = this.#options;
+    const timeoutAtMs = performance.now() + queueTimeoutMs;
     const deadlineMs = Math.min(limits.deadlineMs, timeoutAtMs);
     try {
       const outcome = await within(turn.came.promise, { signal: limits.signal, deadlineMs });

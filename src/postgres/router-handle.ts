@@ -7,7 +7,10 @@ import type { NodeState } from './topology.js';
 
 /** What a router is made with beside its settings. */
 export interface RouterOptions {
-  /** How long a stream's consumer may leave full batches alone; default 60,000. */
+  /**
+   * How long a stream's consumer may leave full batches alone, and how long a stream may wait for
+   * a connection that others hold; default 60,000.
+   */
   readonly streamIdleTimeoutMs?: number;
 }
 

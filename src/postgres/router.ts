@@ -64,11 +64,14 @@ class NodeRouter implements RouterHandle {
   readonly #streamIdleTimeoutMs: number;
 
   constructor(settings: PostgresSettings, options: RouterOptions) {
-    const nodes = settings.nodes.map((address) => new ClusterNode(settings, address));
+    const { streamIdleTimeoutMs = STREAM_IDLE_TIMEOUT_MS } = options;
+    const nodes = settings.nodes.map(
+      (address) => new ClusterNode(settings, address, streamIdleTimeoutMs),
+    );
     this.#nodes = new Map(nodes.map((node) => [node.name, node]));
     this.#monitor = new TopologyMonitor(settings, (event) => this.#onTopology(event));
     this.#keys = new TokenKeys(() => this.#loadKeys());
-    this.#streamIdleTimeoutMs = options.streamIdleTimeoutMs ?? STREAM_IDLE_TIMEOUT_MS;
+    this.#streamIdleTimeoutMs = streamIdleTimeoutMs;
   }
 
   get sealer(): Sealer {

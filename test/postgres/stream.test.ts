@@ -309,3 +309,19 @@ describe('Router.stream', () => {
     await expectClean();
   });
 });
+
+describe('streams in line', () => {
+  const fixture = useRouter({
+    settings: { connectionsMax: 4, connectionsMin: 0, queueTimeoutMs: 1 },
+  });
+
+  it('wait longer than unary calls may, for their callers may have items already', async () => {
+    const streams = Array.from({ length: 5 }, () => {
+      const collector = new NumberCollector(100);
+      return collect(fixture.router.stream(numbers, [20_000, 100], testCall(), { collector }));
+    });
+    const batches = await Promise.all(streams);
+    const rows = batches.map((each) => each.reduce((sum, batch) => sum + batch.rows, 0));
+    expect(rows).toEqual(Array(5).fill(20_000));
+  });
+});

@@ -849,8 +849,8 @@ export const StorageService: GenService<{
    * unchanged while the stream ran exactly once, changed ones in some state they had meanwhile. Any
    * message's resume_token goes on behind its last item, on any node. The last message has the
    * summary.
-   * Reasons: INVALID_REQUEST, PROJECT_NOT_FOUND, RESUME_TOKEN_MISMATCH, SLOW_CONSUMER, DRAINING,
-   * and those of its freshness.
+   * Reasons: INVALID_REQUEST, PROJECT_NOT_FOUND, RESUME_TOKEN_MISMATCH, SLOW_CONSUMER, OVERLOADED,
+   * DRAINING, and those of its freshness.
    *
    * @generated from rpc stowage.v1.StorageService.StreamObjects
    */
