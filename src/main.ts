@@ -47,6 +47,9 @@ async function main(): Promise<void> {
   await exitOnUsage(program).parseAsync();
 }
 
+// Who reads the output has gone, as `| head` does: there is nobody left to tell.
+process.stdout.on('error', () => process.exit(1));
+
 try {
   await main();
 } catch (error) {

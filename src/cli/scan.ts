@@ -1,8 +1,8 @@
 /** `stowage scan DIR`: records a directory tree in a running server. */
 
-import { statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { createClient, StorageService } from '../client/index.js';
 import {
   type ClientDefaults,
@@ -38,9 +38,12 @@ function exitCodeOf(result: ScanResult): number {
 }
 
 /** Why the argument is no directory; undefined where it is one. */
-function unfitDirectory(directory: string): string | undefined {
+function unfitDirectory(directory: string, isDeleting: boolean): string | undefined {
   try {
-    return statSync(directory).isDirectory() ? undefined : `${directory} is not a directory`;
+    if (!statSync(directory).isDirectory()) return `${directory} is not a directory`;
+    // An empty mount point looks just so, and every record under the prefix would be deleted.
+    const isEmpty = isDeleting && readdirSync(directory).length === 0;
+    return isEmpty ? `${directory} is empty: --delete needs a tree that is there` : undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
@@ -143,7 +146,7 @@ async function runCommand(
   given: ScanCommandOptions,
   defaults: ClientDefaults,
 ): Promise<number> {
-  const unfit = unfitDirectory(directory);
+  const unfit = unfitDirectory(directory, given.delete);
   if (unfit !== undefined) {
     console.error(`stowage scan: ${unfit}`);
     return exitCodes.usage;
@@ -151,13 +154,17 @@ async function runCommand(
   const options = { ...given, prefix: keyPrefix(given.prefix) };
   const root = Buffer.from(path.resolve(directory));
   const context = { ...options, root };
-  // Who reads the result has gone, as `| head` does: there is nobody left to tell.
-  process.stdout.on('error', () => process.exit(exitCodes.failed));
   const report = options.json
     ? createJsonReport(process.stdout, context)
     : createTextReport(process.stdout, context);
   const progress = createProgress(process.stderr);
   return scan({ root, options, defaults, progress, report });
+}
+
+/** An empty name would list, and with `--delete` delete, the records of every backend. */
+function backendName(text: string): string {
+  if (text === '') throw new InvalidArgumentError('must not be empty.');
+  return text;
 }
 
 /** The command; `defaults` come from the environment. */
@@ -167,7 +174,7 @@ export function scanCommand(defaults: ClientDefaults): Command {
     .argument('<dir>', 'the directory; keys are the paths below it')
     .option('--project <id>', 'the project', 'default')
     .option('--prefix <prefix>', 'what every key begins with; a slash is added behind it', '')
-    .option('--backend <name>', 'the storage backend to record', 'local')
+    .option('--backend <name>', 'the storage backend to record', backendName, 'local')
     .option('--checksum', 'digest files too that have the recorded size and time', false)
     .option('--delete', 'delete the records under the prefix whose files are missing', false)
     .option('--json', 'print the result as one JSON document', false)

@@ -83,6 +83,32 @@ describe('stowage scan', () => {
 });
 
 describe('stowage', () => {
+  it('does not delete for an empty directory or an empty backend', async () => {
+    const empty = await mkdtemp(path.join(folder, 'empty-'));
+    const attempts = [
+      [empty, '--delete'],
+      [tree.root, '--backend', ''],
+    ];
+    for (const attempt of attempts) {
+      const { exitCode, stderr } = await stowage('scan', ...attempt, ...at());
+      expect(exitCode).toBe(2);
+      expect(stderr).toMatch(/is empty|must not be empty/);
+    }
+  });
+
+  it('ends quietly when nobody reads its output', async () => {
+    const { exitCode, stderr } = await new Promise<Ran>((resolve) => {
+      const program = 'node --import tsx src/main.ts migrate up --dry-run';
+      const command = `${program} | true; exit $\{PIPESTATUS[0]}`;
+      const env = { ...process.env, STOWAGE_ADMIN_URL: database.url };
+      const child = execFile('bash', ['-c', command], { cwd: checkout, env }, (_, stdout, text) => {
+        resolve({ exitCode: child.exitCode ?? -1, stdout, stderr: text });
+      });
+    });
+    expect(stderr).toBe('');
+    expect(exitCode).toBeLessThan(2);
+  });
+
   it('tells its version, and exits with 2 for a wrong command line', async () => {
     const [version, none, unknown, option] = await Promise.all([
       stowage('--version'),
