@@ -6,12 +6,21 @@ import { join, parse } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { toolEnvironment } from './postmaster.js';
 
+/** What the parent writes before it starts the first server. */
+export const ARMED = 'armed\n';
+
 /** What the parent writes before it closes the pipe when every server has been stopped. */
-export const ORDERLY_END = 'stopped';
+export const ORDERLY_END = 'stopped\n';
 
 /** A running guardian. */
 export interface Guardian {
   readonly pid: number;
+  /**
+   * Tells the guardian that servers may run from here on. Until then it stops nothing: a parent
+   * that dies before the lock names its guardian leaves one that nobody waits for, and the servers
+   * that it would find are those of the next start.
+   */
+  arm(): void;
   /** Tells the guardian that nothing is left to stop; it ends. */
   dismiss(): void;
 }
@@ -45,6 +54,9 @@ export function startGuardian(dataFolder: string, pgCtl: string): Guardian {
   }
   return {
     pid,
+    arm() {
+      stdin.write(ARMED);
+    },
     dismiss() {
       stdin.end(ORDERLY_END);
     },

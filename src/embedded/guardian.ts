@@ -6,7 +6,7 @@
  */
 import { join } from 'node:path';
 import { pause } from '../lib/wait.js';
-import { ORDERLY_END } from './guardian-link.js';
+import { ARMED, ORDERLY_END } from './guardian-link.js';
 import { stopPostmaster } from './postmaster.js';
 import { listNodeFolders } from './state.js';
 
@@ -23,7 +23,7 @@ process.stdin.setEncoding('utf8');
 for await (const part of process.stdin) {
   input += part;
 }
-if (input !== ORDERLY_END) {
+if (input.startsWith(ARMED) && !input.endsWith(ORDERLY_END)) {
   await stopAll(dataFolder, pgCtl);
   await pause(LATECOMER_DELAY_MS);
   await stopAll(dataFolder, pgCtl);

@@ -14,7 +14,7 @@ import type { ClusterContext } from './context.js';
 import { locateDataFolder, openDataFolder } from './data-folder.js';
 import { EmbeddedError } from './embedded-error.js';
 import { exists, removeTree, replaceFile } from './files.js';
-import { startGuardian } from './guardian-link.js';
+import { type Guardian, startGuardian } from './guardian-link.js';
 import { acquireLock } from './lock.js';
 import { findPostmaster, killPostmaster, stopPostmaster } from './postmaster.js';
 import { listNodeFolders } from './state.js';
@@ -61,13 +61,15 @@ export async function startCluster(options: ClusterOptions): Promise<EmbeddedClu
   const binaries = await prepareBinaries(options.nativeFolder ?? findNativeFolder(), account);
   const folder = await openDataFolder(options.dataDirectory, account);
   const lock = await acquireLock(folder);
-  const guardian = startGuardian(folder, binaries.pgCtl);
+  let guardian: Guardian | undefined;
   const release = async () => {
-    guardian.dismiss();
+    guardian?.dismiss();
     await lock.release();
   };
   try {
+    guardian = startGuardian(folder, binaries.pgCtl);
     await lock.setGuardian(guardian.pid);
+    guardian.arm();
     await stopLeftovers(folder, binaries.pgCtl, onProgress);
     const passFile = join(folder, 'pgpass');
     const context: ClusterContext = {
@@ -84,8 +86,7 @@ export async function startCluster(options: ClusterOptions): Promise<EmbeddedClu
     const { nodes, primary } = await bringUp(context, standbys, options.ports);
     return new EmbeddedCluster(nodes, primary.name, { context, release });
   } catch (error) {
-    await stopLeftovers(folder, binaries.pgCtl, onProgress);
-    await release();
+    await stopLeftovers(folder, binaries.pgCtl, onProgress).finally(release);
     throw error;
   }
 }
@@ -99,10 +100,13 @@ export async function removeCluster(dataDirectory: string): Promise<void> {
   const folder = await locateDataFolder(dataDirectory, accountToDropTo());
   if (folder !== undefined) {
     const lock = await acquireLock(folder);
-    const names = await listNodeFolders(folder);
-    await Promise.all(names.map((name) => killPostmaster(join(folder, name))));
-    await removeTree(folder);
-    await lock.release();
+    try {
+      const names = await listNodeFolders(folder);
+      await Promise.all(names.map((name) => killPostmaster(join(folder, name))));
+      await removeTree(folder);
+    } finally {
+      await lock.release();
+    }
   }
 }
 

@@ -1,7 +1,10 @@
 /** The end of an embedded cluster, however the process that started it ends. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { removeCluster, startCluster } from '../../src/embedded/index.js';
 import { isAlive } from '../../src/embedded/process-table.js';
@@ -67,6 +70,19 @@ describe('guardian', () => {
     const log = await readFile(join(child.report.folder, 'a.log'), 'utf8');
     expect(log).not.toContain('not properly shut down');
     expect(await startAgain()).toBeLessThan(10_000);
+  });
+
+  it('stops nothing for a parent that died before it could start anything', async () => {
+    const nativeFolder = await nativeFolderForTests();
+    const options = { dataDirectory, nativeFolder, standbys: 0, fsync: false };
+    await using cluster = await startCluster(options);
+    const guardian = fileURLToPath(new URL('../../src/embedded/guardian.ts', import.meta.url));
+    const pgCtl = join(nativeFolder, 'bin', 'pg_ctl');
+    const args = ['--import', 'tsx', guardian, cluster.folder, pgCtl];
+    const child = spawn(process.execPath, args, { stdio: ['pipe', 'inherit', 'inherit'] });
+    child.stdin.end();
+    expect(await once(child, 'exit')).toEqual([0, null]);
+    expect(await cluster.primary.query('select 1 as one')).toEqual([{ one: 1 }]);
   });
 
   it('is not missed by the next start when it was killed as well', async () => {
