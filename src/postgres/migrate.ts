@@ -191,8 +191,9 @@ async function runMigrations(client: Client, run: Run): Promise<readonly string[
       cause: error,
     });
   } finally {
-    // After a failure or a dry run a transaction is open; else this is only a notice.
-    await client.query('rollback');
+    // After a failure or a dry run a transaction is open; else this is only a notice. A connection
+    // that was lost has rolled back by itself, and must not hide why the migration failed.
+    await client.query('rollback').catch(() => undefined);
   }
 }
 

@@ -112,6 +112,17 @@ describe('migrations', () => {
     expect(objects).not.toContain('second');
   });
 
+  it('tell which one lost the connection', async () => {
+    const database = await emptyDatabase();
+    const sql =
+      '-- Up Migration\nselect pg_terminate_backend(pg_backend_pid());\n-- Down Migration\n';
+    const folder = await folderWith({ '0001_end-session.sql': sql });
+    await expect(migrateUp({ database: database.url, folder })).rejects.toMatchObject({
+      reason: 'INTERNAL',
+      message: expect.stringContaining('0001_end-session failed'),
+    });
+  });
+
   it('are looked for on the primary only', async () => {
     const standbys = sharedCluster().nodes.filter((node) => node.role === 'standby');
     const [standby] = standbys;
