@@ -2,7 +2,8 @@
  * The RPCs of door 2: each method in Connect, gRPC-Web and gRPC, all of them through the pipeline.
  */
 
-import type { Message } from '@bufbuild/protobuf';
+import { type Message, toBinary } from '@bufbuild/protobuf';
+import { type Empty, EmptySchema } from '@bufbuild/protobuf/wkt';
 import {
   type ContextValues,
   createContextKey,
@@ -19,7 +20,7 @@ import type { MethodDefinition } from '../services/handler.js';
 import { decodeAnswer } from './answers.js';
 import { connectInbound, requestFault, toConnectError } from './connect-call.js';
 import { StrictJsonDecoder } from './connect-json.js';
-import type { Pipeline } from './pipeline.js';
+import type { Input, Pipeline } from './pipeline.js';
 import type { ServerCall } from './server-call.js';
 import { toStowageError } from './status.js';
 import { malformed, messageBytesMax } from './validation.js';
@@ -40,11 +41,12 @@ export function contextValuesOf(state: RequestState): ContextValues {
   return createContextValues().set(requestState, state);
 }
 
-/** One RPC as door 2 serves it. */
-export interface ConnectRoute {
+/** How messages are written. */
+export type Codec = 'json' | 'binary';
+
+/** One RPC as door 2 serves it: by codec, a handler for each protocol, which knows its types. */
+export interface ConnectRoute extends Readonly<Record<Codec, readonly UniversalHandler[]>> {
   readonly definition: MethodDefinition;
-  /** Handlers by protocol; each knows the content types that are its own. */
-  readonly handlers: readonly UniversalHandler[];
 }
 
 /**
@@ -68,15 +70,32 @@ export function connectRoutes(
   const grpc = grpcFactory(options);
   const grpcWeb = grpcWebFactory(options);
   const routes = new Map<string, ConnectRoute>();
+  const handlers = (definition: MethodDefinition, codec: Codec) => {
+    const stream = streamSpec(definition, codec, pipeline);
+    const unary = definition.kind === 'unary' ? unarySpec(definition, codec, pipeline) : stream;
+    return [connect(unary), grpcWeb(stream), grpc(stream)];
+  };
   for (const definition of definitions) {
-    const stream = streamSpec(definition, pipeline);
-    const unary = definition.kind === 'unary' ? unarySpec(definition, pipeline) : stream;
     routes.set(`/${nameOf(definition)}`, {
       definition,
-      handlers: [connect(unary), grpcWeb(stream), grpc(stream)],
+      json: handlers(definition, 'json'),
+      binary: handlers(definition, 'binary'),
     });
   }
   return routes;
+}
+
+/**
+ * The method as Connect is to read its requests. Bytes it takes for a message without fields, which
+ * keeps them as they came: they are decoded in the pipeline, as those of door 1 are.
+ */
+function methodFor({ method }: MethodDefinition, codec: Codec): MethodDefinition['method'] {
+  return codec === 'json' ? method : { ...method, input: EmptySchema };
+}
+
+/** What the pipeline takes of a message that Connect has read. */
+function inputOf(message: Message, codec: Codec): Input {
+  return codec === 'json' ? message : toBinary(EmptySchema, message as Empty);
 }
 
 function nameOf({ method }: MethodDefinition): string {
@@ -106,30 +125,33 @@ function open(
 
 function unarySpec(
   definition: Extract<MethodDefinition, { kind: 'unary' }>,
+  codec: Codec,
   pipeline: Pipeline,
 ): MethodSpec {
-  return {
+  const spec = {
     kind: 'unary',
-    method: definition.method,
-    impl: async (request, context) => {
+    method: methodFor(definition, codec),
+    impl: async (request: Message, context: HandlerContext) => {
       const call = open(definition, pipeline, context);
       try {
-        return await pipeline.unary(call, definition, request, decodeAnswer);
+        return await pipeline.unary(call, definition, inputOf(request, codec), decodeAnswer);
       } catch (error) {
         throw toConnectError(toStowageError(error), call.requestId);
       }
     },
   };
+  // Connect asks no more of a method than its name and its types.
+  return spec as MethodSpec;
 }
 
-function streamSpec(definition: MethodDefinition, pipeline: Pipeline): MethodSpec {
+function streamSpec(definition: MethodDefinition, codec: Codec, pipeline: Pipeline): MethodSpec {
   const spec = {
     kind: 'bidi_streaming',
-    method: definition.method,
+    method: methodFor(definition, codec),
     async *impl(requests: AsyncIterable<Message>, context: HandlerContext) {
       const call = open(definition, pipeline, context);
       try {
-        yield* answers(definition, pipeline, call, typed(requests));
+        yield* answers(definition, pipeline, call, typed(requests, codec));
       } catch (error) {
         throw toConnectError(toStowageError(error), call.requestId);
       }
@@ -143,7 +165,7 @@ async function* answers(
   definition: MethodDefinition,
   pipeline: Pipeline,
   call: ServerCall,
-  requests: AsyncIterable<Message>,
+  requests: AsyncIterable<Input>,
 ): AsyncGenerator<Message, void, undefined> {
   if (definition.kind === 'bidi_streaming') {
     yield* pipeline.bidi(call, definition, requests, decodeAnswer);
@@ -159,12 +181,12 @@ async function* answers(
 
 /** The one request of a call. @throws StowageError INVALID_REQUEST, for none or a second too */
 async function single(
-  requests: AsyncIterable<Message>,
+  requests: AsyncIterable<Input>,
   pipeline: Pipeline,
   call: ServerCall,
-): Promise<Message> {
+): Promise<Input> {
   try {
-    let request: Message | undefined;
+    let request: Input | undefined;
     for await (const each of requests) {
       if (request !== undefined) {
         throw malformed('there must be one request only');
@@ -181,9 +203,14 @@ async function single(
 }
 
 /** Requests whose faults are our errors. */
-async function* typed(requests: AsyncIterable<Message>): AsyncGenerator<Message, void, undefined> {
+async function* typed(
+  requests: AsyncIterable<Message>,
+  codec: Codec,
+): AsyncGenerator<Input, void, undefined> {
   try {
-    yield* requests;
+    for await (const request of requests) {
+      yield inputOf(request, codec);
+    }
   } catch (thrown) {
     throw requestFault(thrown);
   }

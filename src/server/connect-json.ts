@@ -1,13 +1,18 @@
 /**
- * Reads request JSON more strictly than JSON.parse: text must be UTF-8, and a number must be one
- * that survived the reading.
+ * Reads request JSON more strictly than JSON.parse: text must be UTF-8, a number must be one that
+ * survived the reading, and so must a key.
  */
 
 import { toConnectError } from './connect-call.js';
+import { protoKeyRule } from './proto-key.js';
 import { malformed } from './validation.js';
 
-/** Could hold an integer past 2^53 - 1; most texts do not, and need no second look. */
-const suspicious = /\d{16}|\d[eE]\+?\d/;
+/**
+ * Could hold an integer past 2^53 - 1, or `__proto__` with any of its characters escaped; most texts
+ * do not, and need no second look.
+ */
+const suspicious =
+  /\d{16}|\d[eE]\+?\d|(?:_|\\u005[fF]){2}(?:p|\\u0070)(?:r|\\u0072)(?:o|\\u006[fF])/;
 
 /**
  * Stands in for Connect's TextDecoder, the one place that sees a request's JSON unparsed.
@@ -19,7 +24,7 @@ export class StrictJsonDecoder {
   decode(bytes: Uint8Array): string {
     const text = this.#decodeUtf8(bytes);
     if (suspicious.test(text)) {
-      refuseLostDigits(text);
+      refuseLosses(text);
     }
     return text;
   }
@@ -33,7 +38,7 @@ export class StrictJsonDecoder {
   }
 }
 
-function refuseLostDigits(text: string): void {
+function refuseLosses(text: string): void {
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -48,6 +53,9 @@ function refuseLostDigits(text: string): void {
       throw toConnectError(malformed(rule, undefined, path), '');
     }
     if (typeof value === 'object' && value !== null) {
+      if (Object.hasOwn(value, '__proto__')) {
+        throw toConnectError(malformed(protoKeyRule, undefined, path), '');
+      }
       for (const [key, item] of Object.entries(value)) {
         pending.push([join(path, key, Array.isArray(value)), item]);
       }

@@ -19,6 +19,7 @@ import type { ServiceDefinition } from '../services/handler.js';
 import { requestFault, toConnectError } from './connect-call.js';
 import { judge, preflightHeaders } from './connect-guard.js';
 import {
+  type Codec,
   type ConnectRoute,
   connectRoutes,
   contextValuesOf,
@@ -222,7 +223,8 @@ class Door {
 function pickHandler(route: ConnectRoute, request: Request) {
   const { method = '' } = request;
   const contentType = headerOf(request, 'content-type') ?? '';
-  const byMethod = route.handlers.filter((each) => each.allowedMethods.includes(method));
+  const handlers = route[codecOf(request, contentType)];
+  const byMethod = handlers.filter((each) => each.allowedMethods.includes(method));
   const [only] = byMethod;
   if (only === undefined) {
     return 405;
@@ -231,6 +233,18 @@ function pickHandler(route: ConnectRoute, request: Request) {
   return contentType === '' && byMethod.length === 1
     ? only
     : (byMethod.find((each) => each.supportedContentType(contentType)) ?? 415);
+}
+
+/** Of what is neither, either set of handlers says so. */
+function codecOf(request: Request, contentType: string): Codec {
+  const isJson =
+    request.method === 'GET' ? encodingOf(request) === 'json' : /[/+]json\b/i.test(contentType);
+  return isJson ? 'json' : 'binary';
+}
+
+/** How a Connect GET says that its message is written. */
+function encodingOf(request: Request): string | null {
+  return new URLSearchParams(request.url?.replace(/^[^?]*/, '')).get('encoding');
 }
 
 /** HTTP/2 has no timeout of its own for a request that is never sent to its end. */

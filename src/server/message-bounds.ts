@@ -6,6 +6,7 @@
 import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf';
 import type { Duration, Timestamp } from '@bufbuild/protobuf/wkt';
 import type { FieldViolation } from '../errors.js';
+import { protoKeyRule } from './proto-key.js';
 
 /** The largest Struct, as JSON text. */
 export const structBytesMax = 65_536;
@@ -192,7 +193,7 @@ function checkContainer(
     return bytes;
   }
   if (Object.getPrototypeOf(value) !== Object.prototype) {
-    violations.push({ field: path, description: 'must not have the key __proto__' });
+    violations.push({ field: path, description: protoKeyRule });
     return bytes;
   }
   for (const [key, item] of Object.entries(value)) {

@@ -16,6 +16,7 @@ import { createValidator, type Violation } from '@bufbuild/protovalidate';
 import { type FieldViolation, StowageError } from '../errors.js';
 import { keepEveryCharacter } from '../wire/utf8.js';
 import { boundViolations, violationsMax } from './message-bounds.js';
+import { protoKeyPath, protoKeyRule } from './proto-key.js';
 
 /** The largest message either door takes, in bytes as it stands on the wire. */
 export const messageBytesMax = 4 * 1024 * 1024;
@@ -38,17 +39,23 @@ export function warmValidation(methods: Iterable<DescMethod>): void {
 /**
  * Decodes a request.
  * @throws StowageError MESSAGE_TOO_LARGE; INVALID_REQUEST for bytes that are no such message, text
- *   that is not UTF-8 among them
+ *   that is not UTF-8 among them, and for the one map key that would be lost
  */
 export function decodeRequest(descriptor: DescMessage, bytes: Uint8Array): Message {
   if (bytes.length > messageBytesMax) {
     throw messageTooLarge();
   }
+  let message: Message;
   try {
-    return fromBinary(descriptor, bytes, { recursionLimit });
+    message = fromBinary(descriptor, bytes, { recursionLimit });
   } catch (error) {
     throw malformed(`not a valid ${descriptor.typeName}: ${(error as Error).message}`, error);
   }
+  const path = protoKeyPath(descriptor, bytes);
+  if (path !== undefined) {
+    throw malformed(protoKeyRule, undefined, path);
+  }
+  return message;
 }
 
 /** @throws StowageError INVALID_REQUEST when a rule or bound is broken */
