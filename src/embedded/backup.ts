@@ -3,11 +3,11 @@
  * `pg_backup_start` and `pg_backup_stop`. The npm packages carry no pg_basebackup and no pg_rewind,
  * and starting an old primary's own data as a standby is silent about the rows it alone has.
  */
-import { rename } from 'node:fs/promises';
+import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ClusterContext } from './context.js';
 import { EmbeddedError } from './embedded-error.js';
-import { copyTree, makeOwnedFolder, removeTree, replaceFile } from './files.js';
+import { copyTree, giveTree, removeTree, replaceFile } from './files.js';
 import { partialFolder } from './initialise.js';
 import type { EmbeddedNode } from './node.js';
 
@@ -42,7 +42,8 @@ export async function rebuildFrom(
     // "true": checkpoint at once instead of spreading it over minutes.
     await sql('select pg_backup_start($1, true)', [`stowage: ${target.name}`]);
     await copyTree(primary.folder, partial, {
-      account,
+      ownedBy: account,
+      refusesLinks: true,
       toleratesVanished: true,
       skip: isLeftOutOfBackup,
     });
@@ -52,11 +53,13 @@ export async function rebuildFrom(
     if (stopped === undefined) {
       throw new EmbeddedError('TOOL_FAILED', 'pg_backup_stop returned no label');
     }
-    await replaceFile(join(partial, 'backup_label'), stopped.labelfile, account);
+    await replaceFile(join(partial, 'backup_label'), stopped.labelfile, undefined);
   });
-  await makeOwnedFolder(join(partial, 'pg_wal', 'archive_status'), account);
-  await makeOwnedFolder(join(partial, 'pg_wal', 'summaries'), account);
-  await replaceFile(join(partial, 'standby.signal'), '', account);
+  for (const name of ['archive_status', 'summaries']) {
+    await mkdir(join(partial, 'pg_wal', name), { mode: 0o700 });
+  }
+  await replaceFile(join(partial, 'standby.signal'), '', undefined);
+  await giveTree(partial, account);
   await removeTree(target.folder);
   await rename(partial, target.folder);
 }

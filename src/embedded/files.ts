@@ -8,11 +8,13 @@ import {
   chmod,
   constants,
   copyFile,
+  type FileHandle,
   lchown,
   lstat,
   mkdir,
   open,
   readdir,
+  readFile,
   readlink,
   rename,
   rm,
@@ -92,21 +94,25 @@ export async function removeTree(folder: string): Promise<void> {
 
 /** What `copyTree` does besides copying. */
 export interface CopyOptions {
-  /** Owner of everything copied; default: whoever runs this. */
-  readonly account?: Account | undefined;
+  /** Takes only files that this account owns; default: all. */
+  readonly ownedBy?: Account | undefined;
   /** Names entries to leave out, by their path below the root with `/`; default: none. */
   readonly skip?: (relativePath: string) => boolean;
   /** Lets everybody read (0755 and 0644) instead of keeping modes and making folders 0700. */
   readonly isWorldReadable?: boolean;
   /** Passes over files that vanish while copying, as they do in a running server's folder. */
   readonly toleratesVanished?: boolean;
+  /** Throws where there is a link; default: links are copied as links. */
+  readonly refusesLinks?: boolean;
 }
 
 /**
- * Copies a folder tree; links are copied as links. The target must not exist.
+ * Copies a folder tree. The target must not exist; it belongs to whoever runs this.
  *
- * *Why not `fs.cp`*: it cannot set owners, needs several more system calls a file, and fails on a
- * file that vanishes. One file at a time: the file system is the limit, more at once took as long.
+ * *Why not `fs.cp`*: it needs several more system calls a file, and fails on a file that vanishes.
+ * One file at a time: the file system is the limit, more at once took as long.
+ *
+ * @throws {EmbeddedError} FOLDER_UNSAFE for a file of another owner or a link, where asked
  */
 export async function copyTree(from: string, to: string, options: CopyOptions): Promise<void> {
   await copyFolder(from, to, '', options);
@@ -118,13 +124,9 @@ async function copyFolder(
   relative: string,
   options: CopyOptions,
 ): Promise<void> {
-  const { account } = options;
   await mkdir(to, { mode: 0o700 });
   if (options.isWorldReadable === true) {
     await chmod(to, 0o755);
-  }
-  if (account !== undefined) {
-    await lchown(to, account.uid, account.gid);
   }
   const entries = await readdir(from, { withFileTypes: true });
   for (const entry of entries) {
@@ -137,16 +139,27 @@ async function copyFolder(
     if (entry.isDirectory()) {
       await copyFolder(source, target, path, options);
     } else if (entry.isSymbolicLink()) {
-      await symlink(await readlink(source), target);
+      await copyLink(source, target, options);
     } else if (entry.isFile()) {
       await copyOneFile(source, target, options);
     }
   }
 }
 
+async function copyLink(source: string, target: string, options: CopyOptions): Promise<void> {
+  if (options.refusesLinks === true) {
+    throw new EmbeddedError('FOLDER_UNSAFE', `${source} is a link, and its copy would share it`);
+  }
+  await symlink(await readlink(source), target);
+}
+
 async function copyOneFile(source: string, target: string, options: CopyOptions): Promise<void> {
   try {
-    await copyFile(source, target, constants.COPYFILE_FICLONE);
+    if (options.ownedBy === undefined) {
+      await copyContent(source, target);
+    } else {
+      await copyOwned(source, target, options.ownedBy);
+    }
   } catch (error) {
     if (options.toleratesVanished === true && isSystemError(error, 'ENOENT')) {
       return;
@@ -157,7 +170,66 @@ async function copyOneFile(source: string, target: string, options: CopyOptions)
     const { mode } = await stat(target);
     await chmod(target, (mode & 0o100) === 0 ? 0o644 : 0o755);
   }
-  if (options.account !== undefined) {
-    await lchown(target, options.account.uid, options.account.gid);
+}
+
+function copyContent(source: string, target: string): Promise<void> {
+  return copyFile(source, target, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+}
+
+async function copyOwned(source: string, target: string, account: Account): Promise<void> {
+  const handle = await openOwned(source, account);
+  try {
+    // By the open file where the system has a name for it: the path may lead elsewhere by now.
+    const opened = process.platform === 'linux' ? `/proc/self/fd/${handle.fd}` : source;
+    await copyContent(opened, target);
+  } finally {
+    await handle.close();
   }
+}
+
+/** Reads a file that `account`, if given, owns. */
+export async function readOwned(file: string, account: Account | undefined): Promise<string> {
+  if (account === undefined) {
+    return readFile(file, 'utf8');
+  }
+  const handle = await openOwned(file, account);
+  try {
+    return await handle.readFile('utf8');
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Opens a file for root to read in a folder of the account. The account may put a link there at any
+ * moment, and what root then reads would end in a file of the account.
+ */
+async function openOwned(file: string, account: Account): Promise<FileHandle> {
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+  const handle = await open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  const found = await handle.stat();
+  if (!found.isFile() || found.uid !== account.uid) {
+    await handle.close();
+    throw new EmbeddedError('FOLDER_UNSAFE', `${file} is not a file of ${account.name}`);
+  }
+  return handle;
+}
+
+/**
+ * Gives a folder and all below it to `account`, if given; the folder itself last, because until
+ * then nobody else can enter it and put a link where an owner is being changed.
+ */
+export async function giveTree(folder: string, account: Account | undefined): Promise<void> {
+  if (account === undefined) {
+    return;
+  }
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) {
+      await giveTree(path, account);
+    } else {
+      await lchown(path, account.uid, account.gid);
+    }
+  }
+  await lchown(folder, account.uid, account.gid);
 }

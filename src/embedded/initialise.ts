@@ -3,13 +3,20 @@
  * made under another name and renamed when it is complete, so what has a node's name is whole.
  */
 import { execFile } from 'node:child_process';
-import { readFile, rename } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 import { promisify } from 'node:util';
 import { HBA_TEXT, SETTINGS_NAME, SUPERUSER } from './configuration.js';
 import type { ClusterContext } from './context.js';
 import { EmbeddedError } from './embedded-error.js';
-import { copyTree, makeOwnedFolder, removeTree, replaceFile } from './files.js';
+import {
+  copyTree,
+  giveTree,
+  makeOwnedFolder,
+  readOwned,
+  removeTree,
+  replaceFile,
+} from './files.js';
 import { toolEnvironment } from './postmaster.js';
 
 const INITDB_TIMEOUT_MS = 60_000;
@@ -38,7 +45,7 @@ export async function initialise(context: ClusterContext, folder: string): Promi
   }
   // Appended to the file rather than given as `initdb -c`, which version 15 does not know.
   const main = join(partial, 'postgresql.conf');
-  const text = await readFile(main, 'utf8');
+  const text = await readOwned(main, account);
   await replaceFile(main, `${text}\ninclude '${SETTINGS_NAME}'\n`, account);
   await replaceFile(join(partial, 'pg_hba.conf'), HBA_TEXT, account);
   await rename(partial, folder);
@@ -92,7 +99,8 @@ export async function copyAsStandby(
   const { account } = context;
   const partial = partialFolder(to);
   await removeTree(partial);
-  await copyTree(from, partial, { account });
-  await replaceFile(join(partial, 'standby.signal'), '', account);
+  await copyTree(from, partial, { ownedBy: account, refusesLinks: true });
+  await replaceFile(join(partial, 'standby.signal'), '', undefined);
+  await giveTree(partial, account);
   await rename(partial, to);
 }

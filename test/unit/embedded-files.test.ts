@@ -18,7 +18,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { copyBinaries } from '../../src/embedded/binaries-copy.js';
 import { makeMissingLinks, missingLinks } from '../../src/embedded/binaries-links.js';
 import { locateDataFolder, openDataFolder } from '../../src/embedded/data-folder.js';
-import { copyTree, replaceFile } from '../../src/embedded/files.js';
+import { copyTree, giveTree, readOwned, replaceFile } from '../../src/embedded/files.js';
 import { acquireLock } from '../../src/embedded/lock.js';
 import { listNodeFolders, readState, writeState } from '../../src/embedded/state.js';
 
@@ -124,6 +124,30 @@ describe('copyTree', () => {
       'pg-symlinks.json',
     ]);
     expect((await lstat(join(copy, 'lib'))).mode & 0o777).toBe(0o700);
+  });
+
+  it('refuses links where a copy must share nothing', async () => {
+    const from = join(folder, 'from');
+    await mkdir(from);
+    await symlink('elsewhere', join(from, 'tablespace'));
+    const copied = copyTree(from, join(folder, 'to'), { refusesLinks: true });
+    await expect(copied).rejects.toMatchObject({ reason: 'FOLDER_UNSAFE' });
+  });
+
+  it('copies for an account only what that account owns, and gives it whole', async () => {
+    const from = join(folder, 'from');
+    await mkdir(join(from, 'below'), { recursive: true });
+    await writeFile(join(from, 'below', 'file'), 'text');
+    const { uid, gid } = await lstat(from);
+    const owner = { name: 'owner', uid, gid };
+    await copyTree(from, join(folder, 'to'), { ownedBy: owner });
+    await giveTree(join(folder, 'to'), owner);
+    expect(await readOwned(join(folder, 'to', 'below', 'file'), owner)).toBe('text');
+    const other = { name: 'other', uid: uid + 1, gid };
+    const copied = copyTree(from, join(folder, 'refused'), { ownedBy: other });
+    await expect(copied).rejects.toMatchObject({ reason: 'FOLDER_UNSAFE' });
+    await symlink('file', join(from, 'below', 'link'));
+    await expect(readOwned(join(from, 'below', 'link'), owner)).rejects.toThrow('ELOOP');
   });
 });
 
