@@ -61,8 +61,6 @@ export function connectRoutes(
   const options = {
     acceptCompression: [compressionGzip, compressionBrotli],
     readMaxBytes: messageBytesMax,
-    // Above this a timer overflows and fires at once.
-    maxTimeoutMs: 2 ** 31 - 1,
     jsonOptions: { ignoreUnknownFields: false, textDecoder: new StrictJsonDecoder() },
     binaryOptions: { recursionLimit: 200 },
   };

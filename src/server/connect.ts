@@ -31,6 +31,7 @@ import { type HttpLimits, type HttpListener, listenHttp } from './http-listener.
 import type { Pipeline } from './pipeline.js';
 import { type InboundCall, methodIn, originOf } from './server-call.js';
 import type { ClosableDoor } from './shutdown.js';
+import { shortenTimeouts } from './timeouts.js';
 import { malformed, noSuchMethod } from './validation.js';
 
 type Request = IncomingMessage | Http2ServerRequest;
@@ -197,6 +198,7 @@ class Door {
     if (route.definition.kind !== 'bidi_streaming') {
       limitBody(request);
     }
+    shortenTimeouts(request.headers);
     const state: RequestState = { origin, isOpen: false };
     const answer = await handler({
       ...universalRequestFromNodeRequest(request, response, undefined, contextValuesOf(state)),

@@ -22,6 +22,7 @@ import type { MethodDefinition, ServiceDefinition } from '../services/handler.js
 import { encodeAnswer } from './answers.js';
 import { asBuffer, type GrpcCall, type GrpcInbound, grpcInbound, grpcStatus } from './grpc-call.js';
 import { boundedWriter, readRequests } from './grpc-streams.js';
+import { shortenGrpcTimeouts } from './grpc-timeouts.js';
 import { answerUnknownMethods } from './grpc-unknown.js';
 import type { Pipeline } from './pipeline.js';
 import type { ServerCall } from './server-call.js';
@@ -79,6 +80,7 @@ export async function openGrpcDoor(
   answerUnknownMethods(server, pipeline);
   const { host } = settings.grpcAddress;
   const port = await bind(server, settings.grpcAddress);
+  shortenGrpcTimeouts(server);
   let closed: Promise<void> | undefined;
   return {
     address: { host, port },
