@@ -55,7 +55,7 @@ export class ServerCall implements CallContext {
   requestId = '';
   principal = 'anonymous';
   tokens: readonly string[] = [];
-  deadlineMs = Number.POSITIVE_INFINITY;
+  deadlineMs: number;
   /** How many steps were entered and are to be left. */
   stepsEntered = 0;
   isFinished = false;
@@ -64,6 +64,8 @@ export class ServerCall implements CallContext {
 
   constructor(inbound: InboundCall) {
     this.inbound = inbound;
+    // From the first, for a transport may find it passed before any step is entered.
+    this.deadlineMs = this.startedMs + (inbound.timeoutMs ?? Number.POSITIVE_INFINITY);
     this.responseHeaders = {
       set: (name, value) => {
         inbound.setHeader(name, value);
