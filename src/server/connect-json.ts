@@ -8,8 +8,8 @@ import { protoKeyRule } from './proto-key.js';
 import { malformed } from './validation.js';
 
 /**
- * Could hold an integer past 2^53 - 1, or `__proto__` with any of its characters escaped; most texts
- * do not, and need no second look.
+ * Could hold an integer past 2^53 - 1, or `__proto__` with any of its characters escaped; most
+ * texts do not, and need no second look.
  */
 const suspicious =
   /\d{16}|\d[eE]\+?\d|(?:_|\\u005[fF]){2}(?:p|\\u0070)(?:r|\\u0072)(?:o|\\u006[fF])/;
