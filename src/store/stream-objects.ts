@@ -106,8 +106,10 @@ async function* streamMessages(
     const node = progress.served?.node;
     const options = node === undefined ? { collector } : { collector, node };
     for await (const batch of store.router.stream(slice, params, call, options)) {
-      progress.position = advance(progress.position, batch);
-      progress.resumeToken = await sealPosition(store.sealer, call, args, progress.position);
+      const position = advance(progress.position, batch);
+      const resumeToken = await sealPosition(store.sealer, call, args, position);
+      // Both at once and when the items leave: a heartbeat tells of what was sent.
+      Object.assign(progress, { position, resumeToken } satisfies Partial<Progress>);
       // The items' bytes as they are, then the other fields: a message is the sum of its parts.
       yield Buffer.concat([batch.bytes, encode(progress, { crc32: batch.crc32 })]);
     }
