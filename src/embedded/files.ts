@@ -4,11 +4,11 @@
  * that account is replaced, never followed, when root writes.
  */
 import { randomBytes } from 'node:crypto';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import {
   chmod,
   constants,
   copyFile,
-  type FileHandle,
   lchown,
   lstat,
   mkdir,
@@ -177,13 +177,13 @@ function copyContent(source: string, target: string): Promise<void> {
 }
 
 async function copyOwned(source: string, target: string, account: Account): Promise<void> {
-  const handle = await openOwned(source, account);
+  const descriptor = openOwned(source, account);
   try {
     // By the open file where the system has a name for it: the path may lead elsewhere by now.
-    const opened = process.platform === 'linux' ? `/proc/self/fd/${handle.fd}` : source;
+    const opened = process.platform === 'linux' ? `/proc/self/fd/${descriptor}` : source;
     await copyContent(opened, target);
   } finally {
-    await handle.close();
+    closeSync(descriptor);
   }
 }
 
@@ -192,27 +192,28 @@ export async function readOwned(file: string, account: Account | undefined): Pro
   if (account === undefined) {
     return readFile(file, 'utf8');
   }
-  const handle = await openOwned(file, account);
+  const descriptor = openOwned(file, account);
   try {
-    return await handle.readFile('utf8');
+    return readFileSync(descriptor, 'utf8');
   } finally {
-    await handle.close();
+    closeSync(descriptor);
   }
 }
 
 /**
  * Opens a file for root to read in a folder of the account. The account may put a link there at any
- * moment, and what root then reads would end in a file of the account.
+ * moment, and what root then reads would end in a file of the account. Synchronous, because a new
+ * cluster copies thousands of small files and each hop to another thread costs more than the call.
  */
-async function openOwned(file: string, account: Account): Promise<FileHandle> {
+function openOwned(file: string, account: Account): number {
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
-  const handle = await open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  const found = await handle.stat();
+  const descriptor = openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  const found = fstatSync(descriptor);
   if (!found.isFile() || found.uid !== account.uid) {
-    await handle.close();
+    closeSync(descriptor);
     throw new EmbeddedError('FOLDER_UNSAFE', `${file} is not a file of ${account.name}`);
   }
-  return handle;
+  return descriptor;
 }
 
 /**
