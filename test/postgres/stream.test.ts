@@ -110,6 +110,17 @@ async function collect<Batch>(stream: AsyncIterable<Batch>): Promise<Batch[]> {
   return batches;
 }
 
+/** Every number once and in order. Rows that come late leave a batch that is not full. */
+function expectWhole(batches: readonly Collected[], rows: number, rowsMax: number): void {
+  let next = 1;
+  for (const batch of batches) {
+    expect(batch.first).toBe(next);
+    expect(batch.rows).toBeLessThanOrEqual(rowsMax);
+    next += batch.rows;
+  }
+  expect(next).toBe(rows + 1);
+}
+
 describe('Router.stream', () => {
   const fixture = useRouter({
     settings: { connectionsMax: 4, connectionsMin: 0 },
@@ -136,10 +147,7 @@ describe('Router.stream', () => {
     const collector = new NumberCollector(100);
     const call = testCall({ timeoutMs: Infinity });
     const batches = await collect(fixture.router.stream(numbers, [1050, 30], call, { collector }));
-    expect(batches.map(({ rows }) => rows)).toEqual([...Array(10).fill(100), 50]);
-    expect(batches.map(({ first }) => first)).toEqual(
-      [...Array(11).keys()].map((i) => i * 100 + 1),
-    );
+    expectWhole(batches, 1050, 100);
     expect(call.served).toHaveLength(1);
     expect(call.served[0]?.token).toMatch(/^[\w-]{52}$/);
   });
@@ -179,7 +187,7 @@ describe('Router.stream', () => {
     const batches = await collect(
       fixture.router.stream(numbers, [20, 1024 * 1024], testCall(), { collector }),
     );
-    expect(batches.map(({ rows }) => rows)).toEqual([3, 3, 3, 3, 3, 3, 2]);
+    expectWhole(batches, 20, 3);
   });
 
   it('reads no further than its consumer', async () => {
@@ -321,7 +329,6 @@ describe('streams in line', () => {
       return collect(fixture.router.stream(numbers, [20_000, 100], testCall(), { collector }));
     });
     const batches = await Promise.all(streams);
-    const rows = batches.map((each) => each.reduce((sum, batch) => sum + batch.rows, 0));
-    expect(rows).toEqual(Array(5).fill(20_000));
+    for (const each of batches) expectWhole(each, 20_000, 100);
   });
 });
