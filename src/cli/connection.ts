@@ -8,6 +8,7 @@ import {
   type StowageTransport,
 } from '../client/index.js';
 import { errorTable } from '../errors.js';
+import { escapeText } from './scan/names.js';
 
 /** What the environment says about the server; an option on the command line goes before it. */
 export interface ClientDefaults {
@@ -38,7 +39,7 @@ export function withConnectionOptions(command: Command, defaults: ClientDefaults
     command
       .option('--server <address>', 'the server, as host:port or URL', toAddress, defaults.server)
       // Without a shown default: a token is a secret.
-      .option('--token <token>', 'credentials (default: STOWAGE_TOKEN)')
+      .option('--token <token>', 'credentials; other users see it, so rather set STOWAGE_TOKEN')
   );
 }
 
@@ -47,8 +48,15 @@ export function connect(options: ConnectionOptions, defaults: ClientDefaults): S
   return createTransport({ address: options.server, token: options.token ?? defaults.token });
 }
 
-/** Why a call failed, in one sentence with its reason and, where known, what is at fault. */
+/**
+ * Why a call failed, in one sentence with its reason and, where known, what is at fault. It may
+ * hold what others wrote, so nothing in it acts on a terminal.
+ */
 export function describeFailure(error: unknown, server: string): string {
+  return escapeText(failureSentence(error, server));
+}
+
+function failureSentence(error: unknown, server: string): string {
   if (!(error instanceof CallError)) return error instanceof Error ? error.message : String(error);
   if (error.reason === undefined) {
     return error.retry === 'never' ? error.message : `${server} does not answer: ${error.message}`;

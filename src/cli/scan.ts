@@ -12,7 +12,7 @@ import {
   wholeNumber,
   withConnectionOptions,
 } from './connection.js';
-import { keyPrefix } from './scan/names.js';
+import { escapeText, keyPrefix } from './scan/names.js';
 import { createProgress, type Progress } from './scan/progress.js';
 import { createJsonReport, createTextReport, type Report } from './scan/report.js';
 import { runScan, type ScanResult } from './scan/run.js';
@@ -148,7 +148,7 @@ async function runCommand(
 ): Promise<number> {
   const unfit = unfitDirectory(directory, given.delete);
   if (unfit !== undefined) {
-    console.error(`stowage scan: ${unfit}`);
+    console.error(`stowage scan: ${escapeText(unfit)}`);
     return exitCodes.usage;
   }
   const options = { ...given, prefix: keyPrefix(given.prefix) };
