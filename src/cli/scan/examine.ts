@@ -30,8 +30,9 @@ export type Examined =
 
 /** How findings are treated. */
 export interface ExamineOptions {
-  /** Where the walk began, and what its keys begin with. */
+  /** Where the walk began, as the operating system has it. */
   readonly root: Buffer;
+  /** What its keys begin with: empty, or with a slash at its end. */
   readonly prefix: string;
   readonly project: string;
   readonly backend: string;

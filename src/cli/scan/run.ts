@@ -7,7 +7,7 @@ import type { Client, StorageService } from '../../client/index.js';
 import { assertNever } from '../../lib/assert.js';
 import { Patience, type PatienceOptions } from './backoff.js';
 import { Batcher } from './batch.js';
-import { type Examined, Examiner } from './examine.js';
+import { type Examined, type ExamineOptions, Examiner } from './examine.js';
 import { IngestSender, type IngestTotals } from './ingest.js';
 import { type Finding, merge } from './merge.js';
 import { mapOrdered } from './ordered.js';
@@ -17,19 +17,7 @@ import { newTally, type Tally } from './tally.js';
 import { walk } from './walk.js';
 
 /** What to scan and how. */
-export interface ScanOptions {
-  /** The root, as the operating system has it. */
-  readonly root: Buffer;
-  /** Empty, or with a slash at its end. */
-  readonly prefix: string;
-  readonly project: string;
-  readonly backend: string;
-  /** Digest even what has the recorded size and time. */
-  readonly checksum: boolean;
-  /** Delete the records of missing files. */
-  readonly delete: boolean;
-  /** Files that are digested at once. */
-  readonly concurrency: number;
+export interface ScanOptions extends Omit<ExamineOptions, 'signal' | 'patience' | 'onBytes'> {
   /** Objects a batch at most. */
   readonly batchSizeMax: number;
   /** Stops the scan in order: what is digested is still sent. */
