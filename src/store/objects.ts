@@ -30,8 +30,8 @@ function objectNotFound(call: Call, objectKey: string): StowageError {
 }
 
 /**
- * Throws where there is no project. Asked only after a read that found nothing: a project with
- * objects is there, so the common read needs no second statement.
+ * Throws where there is no project. Asked only after a read that found nothing, as every read of
+ * objects does in a project that is not there, so the common read needs no second statement.
  * @throws StowageError PROJECT_NOT_FOUND.
  */
 export async function requireProject(store: Store, call: Call): Promise<void> {

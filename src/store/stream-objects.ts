@@ -98,7 +98,7 @@ async function* streamMessages(
   const args = filterBinding(stream);
   const { slice } = listingOf(stream);
   progress.position = await openPosition(store.sealer, call, args, stream.resumeToken);
-  if (progress.position.items === 0) await requireProject(store, call);
+  await requireProject(store, call);
   const collector = createBatchCollector({ encoder, keyColumn: 0 });
   for (let rowsMax = SLICE_ROWS_FIRST; ; ) {
     const before = progress.position;

@@ -85,6 +85,13 @@ describe.each(doorNames)('projects through %s', (door) => {
     const project = id('gone');
     await projects.createProject({ project: { project } });
     await storage.recordObject({ project, object: { objectKey: 'a', storageBackend: 's3' } });
+    const stream = async (resumeToken: string) => {
+      let last = '';
+      const request = { project, resumeToken, freshness: strong };
+      for await (const part of storage.streamObjects(request)) last = part.resumeToken;
+      return last;
+    };
+    const resumeToken = await stream('');
     const requestId = randomUUID();
     const deleted = await projects.deleteProject({ project, requestId });
     expect(deleted.project?.deletedAt).toBeDefined();
@@ -94,6 +101,16 @@ describe.each(doorNames)('projects through %s', (door) => {
     const record = { project, object: { objectKey: 'b', storageBackend: 's3' } };
     expect(await failure(storage.recordObject(record))).toMatchObject(gone);
     expect(await failure(projects.deleteProject({ project }))).toMatchObject(gone);
+    const read = { project, freshness: strong };
+    const reads = [
+      () => storage.getObject({ ...read, objectKey: 'a' }),
+      () => storage.batchGetObjects({ ...read, objectKeys: ['a'] }),
+      () => storage.listObjects(read),
+      () => storage.listObjects({ ...read, storageBackend: 's3', showDeleted: true }),
+      () => stream(''),
+      () => stream(resumeToken),
+    ];
+    for (const each of reads) expect(await failure(each())).toMatchObject(gone);
     const kept = await projects.getProject({ project, freshness: strong });
     expect(kept.project?.deletedAt).toBeDefined();
     const ids = async (showDeleted: boolean) => {
