@@ -19,8 +19,9 @@ export interface LockedObject {
 
 /**
  * Locks what is there of a batch, in key order so that batches do not deadlock over it, and says
- * which columns would change: here, because only the database compares jsonb as it keeps it. Batches
- * that make some of each other's keys still may; PostgreSQL then ends one, and it may be repeated.
+ * which columns would change: here, because only the database compares jsonb as it keeps it.
+ * Batches that make some of each other's keys still may; PostgreSQL then ends one of them, which
+ * may be repeated.
  */
 export const lockObjects = statement<LockedObject>({
   name: 'lock-objects',

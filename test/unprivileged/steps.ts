@@ -1,8 +1,8 @@
 /**
  * What must work for an ordinary user: a cluster that starts, takes writes, gives them back on a
  * standby, crashes, restarts and ends with the process that started it, and the service on such a
- * cluster through the same. `npm run test:unprivileged` runs it, without a test runner, so that the copy that root makes for another
- * user stays small.
+ * cluster through the same. `npm run test:unprivileged` runs it, without a test runner, so that the
+ * copy that root makes for another user stays small.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
