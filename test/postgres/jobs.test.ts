@@ -1,38 +1,21 @@
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { cleanRequestLogJob } from '../../src/jobs/clean-request-log.js';
 import { ensurePartitions } from '../../src/jobs/ensure-partitions.js';
 import { createRunningJob, type Job } from '../../src/jobs/job.js';
 import { allJobs, createJobs } from '../../src/jobs/jobs.js';
 import { NEVER } from '../../src/lib/interruption.js';
 import type { Router } from '../../src/postgres/router-api.js';
-import type { RouterHandle } from '../../src/postgres/router-handle.js';
-import { sharedCluster } from '../support/cluster.js';
-import { createTestDatabase, type TestConnection, type TestDatabase } from '../support/database.js';
 import { recordRuns } from '../support/job-runs.js';
-import { startTestRouter } from '../support/router.js';
+import { useRouter } from '../support/use-router.js';
 
-let database: TestDatabase;
-let owner: TestConnection;
-let router: RouterHandle;
-
-beforeAll(async () => {
-  const { nodes } = sharedCluster();
-  database = await createTestDatabase(nodes[0]?.url ?? '');
-  owner = await database.connect();
-  router = await startTestRouter({ url: database.serviceUrl ?? '', nodes });
-});
-
-afterAll(async () => {
-  await router.close();
-  await database.drop();
-});
+const fixture = useRouter();
 
 /** The jobs' names and makers, for a router that does not exist yet when tests are named. */
 const contract = allJobs({} as Router).map((job, index) => ({
   name: job.name,
   intervalMs: job.intervalMs,
   make: (): Job => {
-    const made = allJobs(router)[index];
+    const made = allJobs(fixture.router)[index];
     if (made === undefined) throw new Error('the list of jobs is not constant');
     return made;
   },
@@ -79,23 +62,23 @@ describe.each(contract)('the job $name', ({ name, intervalMs, make }) => {
 
 describe('ensurePartitions', () => {
   it('makes as the service what lacks', async () => {
-    const [partition] = await owner.query<{ name: string }>(
+    const [partition] = await fixture.admin.query<{ name: string }>(
       `select max(inhrelid::regclass::text) as name from pg_inherits
        where inhparent = 'storage_changes'::regclass`,
     );
-    await owner.query(`drop table ${partition?.name}`);
-    expect(await ensurePartitions(router, NEVER)).toBe(1);
-    expect(await ensurePartitions(router, NEVER)).toBe(0);
+    await fixture.admin.query(`drop table ${partition?.name}`);
+    expect(await ensurePartitions(fixture.router, NEVER)).toBe(1);
+    expect(await ensurePartitions(fixture.router, NEVER)).toBe(0);
   });
 });
 
 describe('the request log', () => {
   const remembered = async (): Promise<unknown[]> =>
-    owner.query(`select principal, count(*)::int as requests from request_log
+    fixture.admin.query(`select principal, count(*)::int as requests from request_log
                  group by principal order by principal`);
 
   const remember = async (principal: string, count: number, age: string): Promise<void> => {
-    await owner.query(
+    await fixture.admin.query(
       `insert into request_log (project_id, principal, request_id, method, request_sha256,
          response, created_at)
        select 'default', $1, gen_random_uuid(), 'm', sha256(''), '', now() - $3::interval
@@ -107,27 +90,27 @@ describe('the request log', () => {
   it('forgets what is older than a day, in batches, and nothing else', async () => {
     await remember('old', 2500, '24 hours 1 minute');
     await remember('recent', 3, '23 hours 59 minutes');
-    await cleanRequestLogJob(router).run(NEVER);
+    await cleanRequestLogJob(fixture.router).run(NEVER);
     expect(await remembered()).toEqual([{ principal: 'recent', requests: 3 }]);
   });
 
   it('is left to the server that is elected', async () => {
     await remember('old', 1, '2 days');
-    await owner.query('begin');
-    await owner.query(
+    await fixture.admin.query('begin');
+    await fixture.admin.query(
       `select pg_advisory_xact_lock(hashtextextended('stowage_job_clean-request-log', 0))`,
     );
-    await cleanRequestLogJob(router).run(NEVER);
-    await owner.query('rollback');
+    await cleanRequestLogJob(fixture.router).run(NEVER);
+    await fixture.admin.query('rollback');
     expect(await remembered()).toContainEqual({ principal: 'old', requests: 1 });
-    await cleanRequestLogJob(router).run(NEVER);
+    await cleanRequestLogJob(fixture.router).run(NEVER);
     expect(await remembered()).not.toContainEqual({ principal: 'old', requests: 1 });
   });
 });
 
 describe('all jobs together', () => {
   it('start and stop as one', async () => {
-    const jobs = createJobs(router);
+    const jobs = createJobs(fixture.router);
     const recorded = contract.map(({ name }) => recordRuns(name));
     jobs.start();
     await Promise.all(recorded.map((each) => each.first(1)));

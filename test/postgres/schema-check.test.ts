@@ -1,39 +1,24 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { readMigrationNames } from '../../src/postgres/migration-files.js';
-import type { RouterHandle } from '../../src/postgres/router-handle.js';
 import { checkSchema, type SchemaState } from '../../src/postgres/schema-version.js';
 import { systemCall } from '../../src/postgres/system-call.js';
-import { sharedCluster } from '../support/cluster.js';
-import { createTestDatabase, type TestConnection, type TestDatabase } from '../support/database.js';
-import { startTestRouter } from '../support/router.js';
+import { useRouter } from '../support/use-router.js';
 
 const program = await readMigrationNames();
 
-let database: TestDatabase;
-let owner: TestConnection;
-let router: RouterHandle;
-
-beforeAll(async () => {
-  const { nodes } = sharedCluster();
-  database = await createTestDatabase(nodes[0]?.url ?? '');
-  owner = await database.connect();
-  router = await startTestRouter({ url: database.serviceUrl ?? '', nodes });
-});
-
-afterAll(async () => {
-  await router.close();
-  await database.drop();
-});
+const fixture = useRouter();
 
 const check = (): Promise<SchemaState> =>
-  checkSchema(router, systemCall({ method: 'stowage.test/Check', timeoutMs: 10_000 }));
+  checkSchema(fixture.router, systemCall({ method: 'stowage.test/Check', timeoutMs: 10_000 }));
 
 async function apply(name: string): Promise<void> {
-  await owner.query('insert into stowage_migrations (name, run_on) values ($1, now())', [name]);
+  await fixture.admin.query('insert into stowage_migrations (name, run_on) values ($1, now())', [
+    name,
+  ]);
 }
 
 async function forget(name: string | undefined): Promise<void> {
-  await owner.query('delete from stowage_migrations where name = $1', [name]);
+  await fixture.admin.query('delete from stowage_migrations where name = $1', [name]);
 }
 
 describe('checkSchema', () => {
@@ -64,20 +49,20 @@ describe('checkSchema', () => {
   });
 
   it('refuses a database whose list the service may not read', async () => {
-    await owner.query('revoke select on stowage_migrations from stowage_service');
+    await fixture.admin.query('revoke select on stowage_migrations from stowage_service');
     await expect(check()).rejects.toMatchObject({
       reason: 'SCHEMA_MISMATCH',
       message: expect.stringContaining('member of stowage_service'),
     });
-    await owner.query('grant select on stowage_migrations to stowage_service');
+    await fixture.admin.query('grant select on stowage_migrations to stowage_service');
   });
 
   it('refuses an empty database', async () => {
-    await owner.query('alter table stowage_migrations rename to other');
+    await fixture.admin.query('alter table stowage_migrations rename to other');
     await expect(check()).rejects.toMatchObject({
       reason: 'SCHEMA_MISMATCH',
       metadata: { pending: program.join(',') },
     });
-    await owner.query('alter table other rename to stowage_migrations');
+    await fixture.admin.query('alter table other rename to stowage_migrations');
   });
 });
