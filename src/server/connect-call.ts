@@ -60,6 +60,8 @@ export function requestFault(thrown: unknown): StowageError {
     case Code.Unimplemented:
     case Code.Internal:
       return unreadable(thrown);
+    case Code.DeadlineExceeded:
+      return new StowageError('DEADLINE_EXCEEDED', { message: thrown.rawMessage, cause: thrown });
     default:
       return new StowageError('CANCELLED', { cause: thrown });
   }

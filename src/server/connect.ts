@@ -5,8 +5,8 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
-import { ConnectError } from '@connectrpc/connect';
-import type { UniversalServerResponse } from '@connectrpc/connect/protocol';
+import { Code, ConnectError } from '@connectrpc/connect';
+import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol';
 import { errorFromJsonBytes } from '@connectrpc/connect/protocol-connect';
 import {
   universalRequestFromNodeRequest,
@@ -54,9 +54,6 @@ const unaryTwins: Readonly<Record<string, string>> = {
   '/stowage.v1.StorageService/IngestObjects': 'stowage.v1.StorageService/BatchRecordObjects',
 };
 
-/** How long the one message of a request may take to arrive. */
-const bodyTimeoutMs = 60_000;
-
 /** A door that listens. */
 export interface ConnectDoor extends ClosableDoor {
   readonly address: Address;
@@ -70,7 +67,7 @@ export async function openConnectDoor(
   health: Health,
   limits?: HttpLimits,
 ): Promise<ConnectDoor> {
-  const door = new Door(settings, services, pipeline, health);
+  const door = new Door(settings, services, pipeline, health, limits?.requestTimeoutMs);
   const handler = (request: Request, response: Response) => {
     void door.serve(request, response);
   };
@@ -91,13 +88,16 @@ class Door {
   readonly #pipeline: Pipeline;
   readonly #health: Health;
   readonly #routes: ReadonlyMap<string, ConnectRoute>;
+  readonly #bodyTimeoutMs: number;
 
   constructor(
     settings: ConnectDoorSettings,
     services: readonly ServiceDefinition[],
     pipeline: Pipeline,
     health: Health,
+    bodyTimeoutMs = 60_000,
   ) {
+    this.#bodyTimeoutMs = bodyTimeoutMs;
     this.#settings = settings;
     this.#pipeline = pipeline;
     this.#health = health;
@@ -187,23 +187,20 @@ class Door {
     }
     const handler = pickHandler(route, request);
     if (typeof handler === 'number') {
-      const fault = malformed(
-        handler === 405
-          ? `${request.method} is not how this method is called`
-          : 'the content type is none of application/json, application/proto, gRPC or gRPC-Web',
-      );
-      this.#refuse(exchange, fault, handler);
+      if (handler === 405) {
+        response.setHeader('allow', allowedMethods(route).join(', '));
+      }
+      this.#refuse(exchange, malformed(adviceOf(route, request, handler)), handler);
       return;
     }
     if (route.definition.kind !== 'bidi_streaming') {
-      limitBody(request);
+      limitBody(request, this.#bodyTimeoutMs);
     }
     shortenTimeouts(request.headers);
     const state: RequestState = { origin, isOpen: false };
     const answer = await handler({
       ...universalRequestFromNodeRequest(request, response, undefined, contextValuesOf(state)),
-      // The standard iterator would destroy the connection when a message too large is left unread.
-      body: request.iterator({ destroyOnReturn: false }),
+      body: bodyOf(request),
     });
     if (state.isOpen || answer.status === 200) {
       await universalResponseToNodeResponse(answer, response);
@@ -222,19 +219,41 @@ class Door {
   }
 }
 
-function pickHandler(route: ConnectRoute, request: Request) {
+function pickHandler(route: ConnectRoute, request: Request): UniversalHandler | 405 | 415 {
   const { method = '' } = request;
   const contentType = headerOf(request, 'content-type') ?? '';
   const handlers = route[codecOf(request, contentType)];
   const byMethod = handlers.filter((each) => each.allowedMethods.includes(method));
   const [only] = byMethod;
-  if (only === undefined) {
+  if (only === undefined || !allowedMethods(route).includes(method)) {
     return 405;
   }
-  // A Connect GET has no content type.
-  return contentType === '' && byMethod.length === 1
-    ? only
-    : (byMethod.find((each) => each.supportedContentType(contentType)) ?? 415);
+  if (method === 'GET') {
+    // It has no content type; its query says the same.
+    return ['json', 'proto'].includes(encodingOf(request) ?? '') ? only : 415;
+  }
+  return byMethod.find((each) => each.supportedContentType(contentType)) ?? 415;
+}
+
+/** Connect names GET for a stream that reads, too, but refuses it then. */
+function allowedMethods({ definition, json }: ConnectRoute): string[] {
+  return definition.kind === 'unary'
+    ? [...new Set(json.flatMap((handler) => handler.allowedMethods))]
+    : ['POST'];
+}
+
+/** What to do instead of a request that no handler takes. */
+function adviceOf({ definition }: ConnectRoute, request: Request, status: 405 | 415): string {
+  const isUnary = definition.kind === 'unary';
+  const json = isUnary ? 'application/json' : 'application/connect+json';
+  if (status === 405) {
+    return `${request.method} is not how this method is called; POST ${json}`;
+  }
+  if (request.method === 'GET') {
+    return 'POST application/json, or GET with the request in ?encoding=json&message=';
+  }
+  const proto = isUnary ? 'application/proto' : 'application/connect+proto';
+  return `${isUnary ? 'this method' : 'a stream'} takes ${json}, ${proto}, gRPC or gRPC-Web`;
 }
 
 /** Of what is neither, either set of handlers says so. */
@@ -250,11 +269,25 @@ function encodingOf(request: Request): string | null {
 }
 
 /** HTTP/2 has no timeout of its own for a request that is never sent to its end. */
-function limitBody(request: Request): void {
-  const timer = setTimeout(() => request.destroy(), bodyTimeoutMs);
+function limitBody(request: Request, timeoutMs: number): void {
+  const timer = setTimeout(() => {
+    request.destroy(new ConnectError('the request was not sent in time', Code.DeadlineExceeded));
+  }, timeoutMs);
   const clear = () => clearTimeout(timer);
   request.once('end', clear);
   request.once('close', clear);
+}
+
+/** The bytes of a request; where they end early, a ConnectError, which Connect passes on. */
+async function* bodyOf(request: Request): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    // The standard iterator would destroy the connection when a message too large is left unread.
+    yield* request.iterator({ destroyOnReturn: false });
+  } catch (thrown) {
+    throw thrown instanceof ConnectError
+      ? thrown
+      : new ConnectError('the request ended early', Code.Canceled, undefined, undefined, thrown);
+  }
 }
 
 /** What Connect found wrong with a unary request before our code was reached. */

@@ -27,7 +27,7 @@ export interface HttpListener {
 export interface HttpLimits {
   /** How long the first bytes, and each HTTP/1.1 request's headers, may take; default 10000. */
   readonly headersTimeoutMs?: number;
-  /** How long an HTTP/1.1 request's headers and body may take; default 60000. */
+  /** How long a request's body, in HTTP/1.1 with its headers, may take; default 60000. */
   readonly requestTimeoutMs?: number;
   /** How long a connection may stand without a request; default 65000. */
   readonly idleTimeoutMs?: number;

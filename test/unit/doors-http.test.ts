@@ -6,6 +6,8 @@ import net from 'node:net';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { GetObjectRequestSchema } from '../../gen/stowage/v1/storage_service_pb.js';
+import { until } from '../../src/lib/wait.js';
+import { onCallEnded } from '../../src/telemetry/events.js';
 import { type Doors, openDoors } from '../support/doors.js';
 
 const getObject = '/stowage.v1.StorageService/GetObject';
@@ -177,10 +179,23 @@ describe('door 2', () => {
     expect(grpcWeb.headers['grpc-status-details-bin']).toBeDefined();
   });
 
-  it('says how a method is called', async () => {
-    const path = '/stowage.v1.StorageService/RecordObject';
-    expect((await send({ path, method: 'GET', headers: {} })).status).toBe(405);
-    expect((await send({ path, headers: { 'content-type': 'text/plain' } })).status).toBe(415);
+  const recordObject = '/stowage.v1.StorageService/RecordObject';
+  const streamObjects = '/stowage.v1.StorageService/StreamObjects';
+
+  it.each([
+    ['a write by GET', 405, /POST application\/json/, { method: 'GET', path: recordObject }],
+    ['a stream by GET', 405, /connect\+json/, { method: 'GET', path: streamObjects }],
+    ['a read by GET without a message', 415, /POST .*application\/json/, { method: 'GET' }],
+    ['plain text', 415, /takes application\/json/, { headers: { 'content-type': 'text/plain' } }],
+    ['no content type', 415, /takes application\/json/, { headers: {} }],
+    ['a stream as JSON', 415, /a stream takes application\/connect\+json/, { path: streamObjects }],
+  ] as const)('says how to call instead of %s', async (_, status, advice, sending) => {
+    const headers = 'method' in sending ? {} : json;
+    const answer = await send({ headers, body: '', ...sending });
+    expect(answer.status).toBe(status);
+    expect(reasonOf(answer)).toBe('INVALID_REQUEST');
+    expect(JSON.parse(answer.text).message).toMatch(advice);
+    expect(answer.headers.allow).toBe(status === 405 ? 'POST' : undefined);
   });
 
   it('serves reads by GET, where caches can hold them', async () => {
@@ -189,6 +204,27 @@ describe('door 2', () => {
     const answer = await send({ method: 'GET', path, headers: {} });
     expect(answer.status).toBe(200);
     expect(JSON.parse(answer.text)).toMatchObject({ object: { objectKey: 'by get' } });
+  });
+
+  it('says of a body that does not come in time that it did not', async () => {
+    const slow = await openDoors({}, { headersTimeoutMs: 100, requestTimeoutMs: 200 });
+    const ended: unknown[] = [];
+    const stop = onCallEnded((event) => ended.push(event));
+    const session = http2.connect(slow.httpUrl);
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': getObject,
+      'content-type': 'application/json',
+    });
+    stream.on('error', () => undefined).resume();
+    stream.write('{"objectKey"');
+    await until(() => ended.length > 0, { timeoutMs: 5000, what: 'the call has ended' });
+    stop();
+    session.destroy();
+    await slow.close();
+    expect(ended).toMatchObject([
+      { reason: 'DEADLINE_EXCEEDED', message: 'the request was not sent in time' },
+    ]);
   });
 
   it.each([
