@@ -1,6 +1,6 @@
 /**
- * Deadlines of callers that mean "none", such as a hundred years. Both doors' libraries hand them to
- * timers, which overflow past 24 days and fire at once; so they are shortened before.
+ * Deadlines of callers that mean "none", such as a hundred years. Both doors' libraries hand them
+ * to timers, which overflow past 24 days and fire at once; so they are shortened before.
  */
 
 import type { IncomingHttpHeaders } from 'node:http';
