@@ -6,6 +6,7 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { TimestampValue } from '../lib/timestamp.js';
 import { type Statement, statement } from '../postgres/statement.js';
+import { type CutRow, cutPage } from './page-cut.sql.js';
 
 /** A row of `storage_objects`. */
 export interface ObjectRow {
@@ -29,30 +30,13 @@ export interface ObjectRow {
 const OBJECT = `object_key, id, size, content_type, etag, last_modified, version_id,
     storage_backend, storage_class, metadata, owner, created_at, deleted_at, purge_at, revision`;
 
-/** A row of a page, which may have been cut. */
-export interface PageRow extends ObjectRow {
-  /** Rows of the page before it was cut. */
-  readonly page_rows: bigint;
-}
-
-/**
- * Cuts a page at 1 MiB: a row counts its metadata, the texts that a caller may fill, and 300 bytes
- * for the rest of it. Metadata of small numbers is 3.7 times as long in a message as in its text:
- * the row that would go beyond the bound is left for the next page, so that every page stays below
- * the 4 MiB that clients take. The first row stays: jsonb writes 1e300 with all its digits.
- */
-const CUT = `
-    select ${OBJECT}, (select count(*) from page) as page_rows
-    from (
-      select *, row_number() over keys as place,
-        sum(300 + octet_length(metadata::text) + octet_length(object_key)
-          + octet_length(version_id) + octet_length(etag) + octet_length(content_type)
-          + octet_length(owner)) over keys as bytes
-      from page
-      window keys as (order by object_key)
-    ) as counted
-    where place = 1 or bytes <= 1048576
-    order by object_key`;
+const CUT = cutPage(OBJECT, 'object_key', [
+  'object_key',
+  'version_id',
+  'etag',
+  'content_type',
+  'owner',
+]);
 
 /**
  * Nothing is found in a project that is deleted. A condition of the read itself, which the planner
@@ -82,7 +66,7 @@ export const findProject = statement<{ found: boolean }>({
 });
 
 /** Some objects of one state, deleted or not, cut at 1 MiB. */
-export const batchGetObjects = statement<PageRow>({
+export const batchGetObjects = statement<ObjectRow & CutRow>({
   name: 'batch-get-objects',
   intent: 'read',
   text: `
@@ -95,7 +79,7 @@ export const batchGetObjects = statement<PageRow>({
 
 /** The statements of one way to list: a page cut at 1 MiB, and a slice of a stream. */
 interface Listing {
-  readonly page: Statement<PageRow>;
+  readonly page: Statement<ObjectRow & CutRow>;
   readonly slice: Statement;
 }
 
@@ -113,7 +97,7 @@ function listing(name: string, filter: string): Listing {
       order by object_key
       limit $5`;
   return {
-    page: statement<PageRow>({
+    page: statement<ObjectRow & CutRow>({
       name: `list-${name}`,
       intent: 'read',
       text: `

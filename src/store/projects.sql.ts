@@ -3,6 +3,7 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { TimestampValue } from '../lib/timestamp.js';
 import { statement } from '../postgres/statement.js';
+import { type CutRow, cutPage } from './page-cut.sql.js';
 
 /** A row of `projects`. */
 export interface ProjectRow {
@@ -42,16 +43,18 @@ export const getProject = statement<ProjectRow>({
     where project_id = $1`,
 });
 
-/** Projects behind $1, at most $2; deleted ones only if $3. */
-export const listProjects = statement<ProjectRow>({
+/** Projects behind $1, at most $2, cut at 1 MiB; deleted ones only if $3. */
+export const listProjects = statement<ProjectRow & CutRow>({
   name: 'list-projects',
   intent: 'read',
   text: `
-    select ${PROJECT}
-    from projects
-    where project_id > $1 and (deleted_at is null or $3::boolean)
-    order by project_id
-    limit $2`,
+    with page as materialized (
+      select ${PROJECT}
+      from projects
+      where project_id > $1 and (deleted_at is null or $3::boolean)
+      order by project_id
+      limit $2
+    )${cutPage(PROJECT, 'project_id', ['name'])}`,
 });
 
 /** One project to change, locked. */

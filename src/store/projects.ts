@@ -123,9 +123,10 @@ export async function readProjects(
   const rows = await store.router.run(listProjects, [after, rowsMax + 1, page.showDeleted], call);
   const projects = rows.slice(0, rowsMax).map(toProject);
   const last = projects.at(-1)?.project ?? '';
+  const more = projects.length < Number(rows[0]?.page_rows ?? 0n);
   return create(ListProjectsResponseSchema, {
     projects,
-    nextPageToken: rows.length > rowsMax ? await sealPageToken(store.sealer, call, args, last) : '',
+    nextPageToken: more ? await sealPageToken(store.sealer, call, args, last) : '',
   });
 }
 

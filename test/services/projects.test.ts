@@ -1,6 +1,8 @@
 // Projects through both doors, and the wall between them.
 import { randomUUID } from 'node:crypto';
+import { toBinary } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ListProjectsResponseSchema } from '../../gen/stowage/v1/project_service_pb.js';
 import { doorNames, failure, startService, strong, type TestService } from '../support/service.js';
 
 let service: TestService;
@@ -138,5 +140,25 @@ describe.each(doorNames)('projects through %s', (door) => {
     expect(await failure(projects.listProjects({ pageToken: 'x' }))).toMatchObject({
       reason: 'PAGE_TOKEN_INVALID',
     });
+  });
+});
+
+describe('a page of projects', () => {
+  it('ends at 1 MiB', async () => {
+    await service.sql(
+      `insert into projects (project_id, metadata)
+       select 'wide-' || n, jsonb_build_object('text', repeat('x', 65000))
+       from generate_series(1, 70) n`,
+    );
+    const seen: string[] = [];
+    let pageToken = '';
+    do {
+      const request = { pageSize: 1000, pageToken, freshness: strong };
+      const page = await service.doors.gRPC.projects.listProjects(request);
+      expect(toBinary(ListProjectsResponseSchema, page).length).toBeLessThan(1.1 * 1024 * 1024);
+      seen.push(...page.projects.map(({ project }) => project));
+      pageToken = page.nextPageToken;
+    } while (pageToken !== '');
+    expect(seen.filter((project) => project.startsWith('wide-'))).toHaveLength(70);
   });
 });

@@ -133,7 +133,7 @@ export const GetProjectResponseSchema: GenMessage<GetProjectResponse> = /*@__PUR
  */
 export type ListProjectsRequest = Message<"stowage.v1.ListProjectsRequest"> & {
   /**
-   * How many at most: 1 to 1000; 0 means 100.
+   * How many at most: 1 to 1000; 0 means 100. A page may be shorter, and ends at 1 MiB.
    *
    * @generated from field: int32 page_size = 1;
    */
