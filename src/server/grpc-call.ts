@@ -11,6 +11,7 @@ import type { StowageError } from '../errors.js';
 import type { MethodDefinition } from '../services/handler.js';
 import { type InboundCall, originOf } from './server-call.js';
 import { encodeStatus, statusMessage } from './status.js';
+import { grpcTimeoutSlackMs } from './timeouts.js';
 
 /** Any call of grpc-js whose messages are bytes. */
 export type GrpcCall =
@@ -45,13 +46,10 @@ export function grpcInbound(
   };
 }
 
-/** At the deadline itself grpc-js answers, without details: ours goes out this much before. */
-const headStartMs = 5;
-
 /** Undefined where the caller set no deadline; never below zero. */
 function timeoutOf(call: GrpcCall): number | undefined {
-  const deadline = Number(call.getDeadline());
-  return Number.isFinite(deadline) ? Math.max(0, deadline - Date.now() - headStartMs) : undefined;
+  const deadline = Number(call.getDeadline()) - grpcTimeoutSlackMs;
+  return Number.isFinite(deadline) ? Math.max(0, deadline - Date.now()) : undefined;
 }
 
 /** The status of an error with its details in the trailers, as grpc-js takes it. */

@@ -1,10 +1,10 @@
-/** Door 1's part in shortening deadlines that no timer can wait for. */
+/** Door 1's part in deadlines: none that no timer can wait for, and ours before grpc-js's own. */
 
 import { EventEmitter } from 'node:events';
 import type { IncomingHttpHeaders } from 'node:http2';
 import type { Server } from '@grpc/grpc-js';
 import { assert } from '../lib/assert.js';
-import { shortenTimeouts } from './timeouts.js';
+import { shortenTimeouts, slackenGrpcTimeout } from './timeouts.js';
 
 /**
  * grpc-js reads `grpc-timeout` before anything of ours is asked, so its headers are changed before:
@@ -20,6 +20,7 @@ export function shortenGrpcTimeouts(server: Server): void {
     assert(http2Server instanceof EventEmitter, 'its keys are the servers');
     http2Server.prependListener('stream', (_stream: unknown, headers: IncomingHttpHeaders) => {
       shortenTimeouts(headers);
+      slackenGrpcTimeout(headers);
     });
   }
 }

@@ -21,6 +21,21 @@ const unitMs: Readonly<Record<string, number>> = {
 const grpcTimeout = /(\d{1,8})\s*([HMSmun])/;
 const connectTimeout = /^\d{1,10}$/;
 
+/**
+ * How much longer grpc-js is told to wait than the caller asked. At a deadline it answers by itself
+ * and without details; a head start of ours before the deadline lost that race on a busy machine.
+ */
+export const grpcTimeoutSlackMs = 1000;
+
+/** Adds the slack to a gRPC timeout; what is no timeout is left to be refused. */
+export function slackenGrpcTimeout(headers: IncomingHttpHeaders): void {
+  const [, count, unit = ''] = grpcTimeout.exec(String(headers['grpc-timeout'] ?? '')) ?? [];
+  if (count === undefined) return;
+  const timeoutMs = Math.ceil(Number(count) * (unitMs[unit] ?? 0)) + grpcTimeoutSlackMs;
+  const seconds = Math.min(Math.ceil(timeoutMs / 1000), timeoutSecondsMax);
+  headers['grpc-timeout'] = timeoutMs < 1e8 ? `${timeoutMs}m` : `${seconds}S`;
+}
+
 /** Replaces timeouts past what a timer can wait; what is no timeout is left to be refused. */
 export function shortenTimeouts(headers: IncomingHttpHeaders): void {
   const [, count, unit = ''] = grpcTimeout.exec(String(headers['grpc-timeout'] ?? '')) ?? [];
