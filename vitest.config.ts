@@ -1,5 +1,6 @@
 // One vitest project a folder of the test pyramid: cheap facts first, failures of whole clusters
 // last and one at a time. `system` needs Debian packages and is no part of `npm test`.
+import { availableParallelism } from 'node:os';
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
 
 interface ProjectOptions {
@@ -31,6 +32,8 @@ function project(
 export default defineConfig({
   test: {
     pool: 'forks',
+    // vitest would leave one of two cores idle: the tests mostly wait for PostgreSQL and programs.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     hookTimeout: 60_000,
     teardownTimeout: 30_000,
     allowOnly: false,
