@@ -63,14 +63,12 @@ describe('compileTupleEncoder, any row', () => {
         copy[copy.length - 1] = (copy[copy.length - 1] as number) ^ 1;
         return copy;
       },
-      (item) =>
-        item.length < 129
-          ? Buffer.concat([
-              item.subarray(0, 1),
-              Buffer.from([(item[1] as number) | 0x80, 0]),
-              item.subarray(2),
-            ])
-          : item,
+      (item) => {
+        // The length stands behind the tag, one byte long; its last byte is the first below 128.
+        const last = item.findIndex((byte, at) => at > 0 && byte < 0x80);
+        const padded = Buffer.from([(item[last] as number) | 0x80, 0]);
+        return Buffer.concat([item.subarray(0, last), padded, item.subarray(last + 1)]);
+      },
     ];
     for (const plant of plants) {
       const encoder = objectEncoder();
