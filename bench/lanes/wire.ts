@@ -7,8 +7,8 @@
 import { create, type JsonObject, toBinary } from '@bufbuild/protobuf';
 import { StorageObjectSchema } from '../../gen/stowage/v1/storage_object_pb.js';
 import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_service_pb.js';
+import { objectColumns } from '../../src/store/object-columns.js';
 import { createBatchCollector } from '../../src/wire/batch-collector.js';
-import type { ColumnType } from '../../src/wire/column.js';
 import { compileTupleEncoder } from '../../src/wire/tuple-encoder.js';
 import { tuple } from '../../test/support/binary-tuple.js';
 import type { Lane, Measures, RowSpec, Subject } from '../frame/lane.js';
@@ -20,24 +20,7 @@ const ROWS_PER_MESSAGE = 500;
 /** protobuf-es gets fewer rows: what counts is its time a row. */
 const NAIVE_SHARE = 10;
 
-const columns: readonly { readonly name: string; readonly type: ColumnType }[] = [
-  { name: 'object_key', type: 'text' },
-  { name: 'id', type: 'uuid' },
-  { name: 'size', type: 'int8' },
-  { name: 'content_type', type: 'text' },
-  { name: 'etag', type: 'text' },
-  { name: 'last_modified', type: 'timestamptz' },
-  { name: 'version_id', type: 'text' },
-  { name: 'storage_backend', type: 'text' },
-  { name: 'storage_class', type: 'text' },
-  { name: 'metadata', type: 'jsonb' },
-  { name: 'owner', type: 'text' },
-  { name: 'created_at', type: 'timestamptz' },
-  { name: 'deleted_at', type: 'timestamptz' },
-  { name: 'purge_at', type: 'timestamptz' },
-  { name: 'revision', type: 'int8' },
-];
-const types = columns.map((column) => column.type);
+const types = objectColumns.map((column) => column.type);
 
 /** The metadata that a row carries. */
 const metadataOf: Readonly<Record<string, (n: number) => JsonObject>> = {
@@ -121,7 +104,7 @@ function timed(count: number, work: () => void): Measures {
 }
 
 function encode(rows: readonly Row[], count: number): void {
-  const encoder = compileTupleEncoder(StorageObjectSchema, columns, {
+  const encoder = compileTupleEncoder(StorageObjectSchema, objectColumns, {
     field: StreamObjectsResponseSchema.field.objects,
   });
   const collector = createBatchCollector({ encoder, keyColumn: 0 });

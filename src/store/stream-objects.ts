@@ -15,6 +15,7 @@ import type { Call, ServedBy } from '../postgres/call.js';
 import { type Batch, createBatchCollector } from '../wire/batch-collector.js';
 import { compileTupleEncoder } from '../wire/tuple-encoder.js';
 import { timestampMessage } from './messages.js';
+import { objectColumns } from './object-columns.js';
 import { filterBinding, listingOf, listingParams, type ObjectFilter } from './object-filter.js';
 import { requireProject } from './objects.js';
 import type { Store } from './store.js';
@@ -32,28 +33,9 @@ const SLICE_ROWS_MIN = 100;
 const SLICE_ROWS_MAX = 20_000;
 const SLICE_BYTES = 8 * 1024 * 1024;
 
-/** The columns of `OBJECT`, in its order. */
-const encoder = compileTupleEncoder(
-  StorageObjectSchema,
-  [
-    { name: 'object_key', type: 'text' },
-    { name: 'id', type: 'uuid' },
-    { name: 'size', type: 'int8' },
-    { name: 'content_type', type: 'text' },
-    { name: 'etag', type: 'text' },
-    { name: 'last_modified', type: 'timestamptz' },
-    { name: 'version_id', type: 'text' },
-    { name: 'storage_backend', type: 'text' },
-    { name: 'storage_class', type: 'text' },
-    { name: 'metadata', type: 'jsonb' },
-    { name: 'owner', type: 'text' },
-    { name: 'created_at', type: 'timestamptz' },
-    { name: 'deleted_at', type: 'timestamptz' },
-    { name: 'purge_at', type: 'timestamptz' },
-    { name: 'revision', type: 'int8' },
-  ],
-  { field: StreamObjectsResponseSchema.field.objects },
-);
+const encoder = compileTupleEncoder(StorageObjectSchema, objectColumns, {
+  field: StreamObjectsResponseSchema.field.objects,
+});
 
 /** Where a stream stands: what its messages tell. */
 interface Progress {

@@ -4,28 +4,13 @@ import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protob
 import fc from 'fast-check';
 import { StorageObjectSchema } from '../../gen/stowage/v1/storage_object_pb.js';
 import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_service_pb.js';
-import { compileTupleEncoder, type TupleColumn } from '../../src/wire/tuple-encoder.js';
+import { objectColumns } from '../../src/store/object-columns.js';
+import { compileTupleEncoder } from '../../src/wire/tuple-encoder.js';
 import { type ColumnValue, tuple } from './binary-tuple.js';
 import { jsonbText } from './jsonb-text.js';
 
 /** The columns, in the order of the field numbers. */
-export const columns: readonly TupleColumn[] = [
-  { name: 'object_key', type: 'text' },
-  { name: 'id', type: 'uuid' },
-  { name: 'size', type: 'int8' },
-  { name: 'content_type', type: 'text' },
-  { name: 'etag', type: 'text' },
-  { name: 'last_modified', type: 'timestamptz' },
-  { name: 'version_id', type: 'text' },
-  { name: 'storage_backend', type: 'text' },
-  { name: 'storage_class', type: 'text' },
-  { name: 'metadata', type: 'jsonb' },
-  { name: 'owner', type: 'text' },
-  { name: 'created_at', type: 'timestamptz' },
-  { name: 'deleted_at', type: 'timestamptz' },
-  { name: 'purge_at', type: 'timestamptz' },
-  { name: 'revision', type: 'int8' },
-];
+export const columns = objectColumns;
 
 /** A row by its columns' names; what is left out is null. Times are microseconds since 1970. */
 export interface Row {
