@@ -9,7 +9,7 @@ import pg from 'pg';
 import {
   StreamObjectsRequestSchema,
   StreamObjectsResponseSchema,
-} from '../../gen/stowage/v1/storage_service_pb.js';
+} from '../../gen/stowage/v1/storage_list_pb.js';
 import { pause } from '../../src/lib/wait.js';
 import { listingOf, listingParams } from '../../src/store/object-filter.js';
 import type { Lane, Measures, Subject } from '../frame/lane.js';

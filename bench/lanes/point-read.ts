@@ -6,7 +6,7 @@
 import http from 'node:http';
 import { create, toBinary } from '@bufbuild/protobuf';
 import pg from 'pg';
-import { GetObjectRequestSchema } from '../../gen/stowage/v1/storage_service_pb.js';
+import { GetObjectRequestSchema } from '../../gen/stowage/v1/storage_read_pb.js';
 import { getObject } from '../../src/store/object-reads.sql.js';
 import type { Lane, Measures, Subject } from '../frame/lane.js';
 import { median, quantile } from '../frame/statistics.js';

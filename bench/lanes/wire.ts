@@ -5,8 +5,8 @@
  */
 
 import { create, type JsonObject, toBinary } from '@bufbuild/protobuf';
+import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_list_pb.js';
 import { StorageObjectSchema } from '../../gen/stowage/v1/storage_object_pb.js';
-import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_service_pb.js';
 import { objectColumns } from '../../src/store/object-columns.js';
 import { createBatchCollector } from '../../src/wire/batch-collector.js';
 import { compileTupleEncoder } from '../../src/wire/tuple-encoder.js';

@@ -9,8 +9,8 @@ import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type grpc from '@grpc/grpc-js';
 import pg from 'pg';
 import Cursor from 'pg-cursor';
+import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_list_pb.js';
 import { type StorageObject, StorageObjectSchema } from '../../gen/stowage/v1/storage_object_pb.js';
-import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_service_pb.js';
 import { serveGrpc } from './serve-grpc.js';
 
 const ROWS_PER_MESSAGE = 1000;

@@ -3,7 +3,7 @@
 import { create, type JsonObject, toBinary } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { StorageObjectSchema } from '../../gen/stowage/v1/storage_object_pb.js';
-import { IngestObjectsRequestSchema } from '../../gen/stowage/v1/storage_service_pb.js';
+import { IngestObjectsRequestSchema } from '../../gen/stowage/v1/storage_record_pb.js';
 import { objectMetadata, PROJECT } from './objects.js';
 
 /** One object to record. */

@@ -4,7 +4,7 @@ import { create, type MessageShape } from '@bufbuild/protobuf';
 import {
   type IngestObjectsRequest,
   IngestObjectsResponseSchema,
-} from '../../gen/stowage/v1/storage_service_pb.js';
+} from '../../gen/stowage/v1/storage_record_pb.js';
 import { invalidField } from '../errors.js';
 import { ingestBatch } from '../store/record-calls.js';
 import type { Store } from '../store/store.js';

@@ -4,7 +4,7 @@ import { create } from '@bufbuild/protobuf';
 import {
   type ListObjectsResponse,
   ListObjectsResponseSchema,
-} from '../../gen/stowage/v1/storage_service_pb.js';
+} from '../../gen/stowage/v1/storage_list_pb.js';
 import type { Call } from '../postgres/call.js';
 import { filterBinding, listingOf, listingParams, type ObjectFilter } from './object-filter.js';
 import { toObject } from './object-row.js';

@@ -7,9 +7,11 @@ import type { StorageObject } from '../../gen/stowage/v1/storage_object_pb.js';
 import {
   type BatchGetObjectsResponse,
   BatchGetObjectsResponseSchema,
+} from '../../gen/stowage/v1/storage_read_pb.js';
+import {
   type DeleteObjectResponse,
   DeleteObjectResponseSchema,
-} from '../../gen/stowage/v1/storage_service_pb.js';
+} from '../../gen/stowage/v1/storage_update_pb.js';
 import { StowageError } from '../errors.js';
 import { fromMillis, toIsoMicros } from '../lib/timestamp.js';
 import type { Call } from '../postgres/call.js';

@@ -10,7 +10,7 @@ import {
   type RecordObjectRequest,
   RecordObjectResponseSchema,
   RecordOutcome,
-} from '../../gen/stowage/v1/storage_service_pb.js';
+} from '../../gen/stowage/v1/storage_record_pb.js';
 import { invalidField, StowageError } from '../errors.js';
 import type { Call } from '../postgres/call.js';
 import { type CommitResult, commit, type Mutation } from './commit.js';

@@ -1,7 +1,7 @@
 /** What recording an object comes to, given what is there: pure, so tested without a database. */
 
 import { v7 as uuid } from 'uuid';
-import { RecordOutcome } from '../../gen/stowage/v1/storage_service_pb.js';
+import { RecordOutcome } from '../../gen/stowage/v1/storage_record_pb.js';
 import { StowageError } from '../errors.js';
 import type { TimestampValue } from '../lib/timestamp.js';
 import type { ObjectInput } from './object-input.js';

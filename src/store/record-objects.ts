@@ -6,7 +6,7 @@
  * another transaction makes meanwhile.
  */
 
-import { RecordOutcome } from '../../gen/stowage/v1/storage_service_pb.js';
+import { RecordOutcome } from '../../gen/stowage/v1/storage_record_pb.js';
 import { StowageError } from '../errors.js';
 import { fromMillis, toIsoMicros } from '../lib/timestamp.js';
 import type { Call } from '../postgres/call.js';

@@ -6,8 +6,8 @@
 
 import { crc32 } from 'node:zlib';
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_list_pb.js';
 import { StorageObjectSchema } from '../../gen/stowage/v1/storage_object_pb.js';
-import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_service_pb.js';
 import type { StreamSummarySchema } from '../../gen/stowage/v1/stream_pb.js';
 import { withHeartbeats } from '../lib/heartbeats.js';
 import { fromMillis } from '../lib/timestamp.js';

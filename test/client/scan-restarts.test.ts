@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import type {
   IngestObjectsRequest,
   IngestObjectsResponse,
-} from '../../gen/stowage/v1/storage_service_pb.js';
+} from '../../gen/stowage/v1/storage_record_pb.js';
 import { compareKeys } from '../../src/cli/scan/names.js';
 import { runScan, type ScanResult } from '../../src/cli/scan/run.js';
 import {

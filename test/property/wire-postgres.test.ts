@@ -3,7 +3,7 @@
 import { fromBinary, type JsonObject } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_service_pb.js';
+import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_list_pb.js';
 import { keepEveryCharacter } from '../../src/wire/utf8.js';
 import { WireWriter } from '../../src/wire/writer.js';
 import { tupleOfBytes } from '../support/binary-tuple.js';

@@ -3,7 +3,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_service_pb.js';
+import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_list_pb.js';
 import type { TupleEncoder } from '../../src/wire/tuple-encoder.js';
 import { keepEveryCharacter } from '../../src/wire/utf8.js';
 import { WireError } from '../../src/wire/wire-error.js';

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { IngestObjectsRequestSchema } from '../../gen/stowage/v1/storage_service_pb.js';
+import type { IngestObjectsRequestSchema } from '../../gen/stowage/v1/storage_record_pb.js';
 import { doorNames, failure, startService, strong, type TestService } from '../support/service.js';
 
 type Request = MessageInitShape<typeof IngestObjectsRequestSchema>;

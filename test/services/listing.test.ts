@@ -1,7 +1,7 @@
 // Pages and streams through both doors: order, filters, tokens, and what a stream sums up to.
 import { toBinary } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ListObjectsResponseSchema } from '../../gen/stowage/v1/storage_service_pb.js';
+import { ListObjectsResponseSchema } from '../../gen/stowage/v1/storage_list_pb.js';
 import { prefixCeiling } from '../../src/store/object-keys.js';
 import { doorNames, failure, startService, strong, type TestService } from '../support/service.js';
 

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { StorageObjectSchema } from '../../gen/stowage/v1/storage_object_pb.js';
-import { RecordOutcome } from '../../gen/stowage/v1/storage_service_pb.js';
+import { RecordOutcome } from '../../gen/stowage/v1/storage_record_pb.js';
 import { doorNames, failure, startService, strong, type TestService } from '../support/service.js';
 
 let service: TestService;

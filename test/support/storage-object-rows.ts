@@ -2,8 +2,8 @@
 
 import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
 import fc from 'fast-check';
+import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_list_pb.js';
 import { StorageObjectSchema } from '../../gen/stowage/v1/storage_object_pb.js';
-import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_service_pb.js';
 import { objectColumns } from '../../src/store/object-columns.js';
 import { compileTupleEncoder } from '../../src/wire/tuple-encoder.js';
 import { type ColumnValue, tuple } from './binary-tuple.js';

@@ -3,10 +3,8 @@
 import http2 from 'node:http2';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  GetObjectRequestSchema,
-  StreamObjectsRequestSchema,
-} from '../../gen/stowage/v1/storage_service_pb.js';
+import { StreamObjectsRequestSchema } from '../../gen/stowage/v1/storage_list_pb.js';
+import { GetObjectRequestSchema } from '../../gen/stowage/v1/storage_read_pb.js';
 import { shortenTimeouts } from '../../src/server/timeouts.js';
 import { type Doors, openDoors } from '../support/doors.js';
 

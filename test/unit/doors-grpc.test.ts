@@ -13,11 +13,9 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.js';
 import { StatusSchema } from '../../gen/google/rpc/status_pb.js';
-import {
-  GetObjectRequestSchema,
-  IngestObjectsRequestSchema,
-  StreamObjectsRequestSchema,
-} from '../../gen/stowage/v1/storage_service_pb.js';
+import { StreamObjectsRequestSchema } from '../../gen/stowage/v1/storage_list_pb.js';
+import { GetObjectRequestSchema } from '../../gen/stowage/v1/storage_read_pb.js';
+import { IngestObjectsRequestSchema } from '../../gen/stowage/v1/storage_record_pb.js';
 import { until } from '../../src/lib/wait.js';
 import { type Doors, openDoors } from '../support/doors.js';
 

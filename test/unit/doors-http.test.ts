@@ -5,7 +5,7 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { GetObjectRequestSchema } from '../../gen/stowage/v1/storage_service_pb.js';
+import { GetObjectRequestSchema } from '../../gen/stowage/v1/storage_read_pb.js';
 import { until } from '../../src/lib/wait.js';
 import { onCallEnded } from '../../src/telemetry/events.js';
 import { type Doors, openDoors } from '../support/doors.js';

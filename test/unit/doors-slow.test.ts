@@ -4,7 +4,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.js';
 import { StatusSchema } from '../../gen/google/rpc/status_pb.js';
-import { StreamObjectsRequestSchema } from '../../gen/stowage/v1/storage_service_pb.js';
+import { StreamObjectsRequestSchema } from '../../gen/stowage/v1/storage_list_pb.js';
 import { until } from '../../src/lib/wait.js';
 import { type Doors, openDoors } from '../support/doors.js';
 

@@ -1,10 +1,10 @@
 import { create, fromBinary, type JsonObject, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
+import { GetObjectRequestSchema } from '../../gen/stowage/v1/storage_read_pb.js';
 import {
   BatchRecordObjectsRequestSchema,
-  GetObjectRequestSchema,
   RecordObjectRequestSchema,
-} from '../../gen/stowage/v1/storage_service_pb.js';
+} from '../../gen/stowage/v1/storage_record_pb.js';
 import { boundViolations, violationsMax } from '../../src/server/message-bounds.js';
 import { decodeRequest } from '../../src/server/validation.js';
 

@@ -1,11 +1,9 @@
 import { create } from '@bufbuild/protobuf';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Health as HealthService } from '../../gen/grpc/health/v1/health_pb.js';
-import {
-  GetObjectRequestSchema,
-  StorageService,
-  StreamObjectsRequestSchema,
-} from '../../gen/stowage/v1/storage_service_pb.js';
+import { StreamObjectsRequestSchema } from '../../gen/stowage/v1/storage_list_pb.js';
+import { GetObjectRequestSchema } from '../../gen/stowage/v1/storage_read_pb.js';
+import { StorageService } from '../../gen/stowage/v1/storage_service_pb.js';
 import { parseConfig } from '../../src/config.js';
 import { StowageError } from '../../src/errors.js';
 import { Pipeline, type PipelineSettings } from '../../src/server/pipeline.js';

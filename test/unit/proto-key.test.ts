@@ -4,11 +4,11 @@ import { create, fromBinary, type JsonObject, toBinary } from '@bufbuild/protobu
 import { type Struct, StructSchema } from '@bufbuild/protobuf/wkt';
 import { Client, credentials, type ServiceError } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { GetObjectRequestSchema } from '../../gen/stowage/v1/storage_read_pb.js';
 import {
   BatchRecordObjectsRequestSchema,
-  GetObjectRequestSchema,
   RecordObjectRequestSchema,
-} from '../../gen/stowage/v1/storage_service_pb.js';
+} from '../../gen/stowage/v1/storage_record_pb.js';
 import { protoKeyPath } from '../../src/server/proto-key.js';
 import { type Doors, openDoors } from '../support/doors.js';
 

@@ -2,7 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import { StorageObjectSchema } from '../../gen/stowage/v1/storage_object_pb.js';
-import { RecordOutcome } from '../../gen/stowage/v1/storage_service_pb.js';
+import { RecordOutcome } from '../../gen/stowage/v1/storage_record_pb.js';
 import {
   digestInputs,
   objectInput,

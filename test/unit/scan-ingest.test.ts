@@ -4,7 +4,7 @@ import {
   type IngestObjectsRequest,
   type IngestObjectsResponse,
   IngestObjectsResponseSchema,
-} from '../../gen/stowage/v1/storage_service_pb.js';
+} from '../../gen/stowage/v1/storage_record_pb.js';
 import { Patience } from '../../src/cli/scan/backoff.js';
 import { type IngestCall, IngestSender } from '../../src/cli/scan/ingest.js';
 import { CallError, lostConnection } from '../../src/client/index.js';

@@ -3,7 +3,7 @@
 import { crc32 } from 'node:zlib';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
-import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_service_pb.js';
+import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_list_pb.js';
 import { deferred } from '../../src/lib/deferred.js';
 import type { Router } from '../../src/postgres/router-api.js';
 import { systemCall } from '../../src/postgres/system-call.js';

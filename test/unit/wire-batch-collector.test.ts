@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
-import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_service_pb.js';
+import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_list_pb.js';
 import { createBatchCollector } from '../../src/wire/batch-collector.js';
 import { WireError } from '../../src/wire/wire-error.js';
 import { objectEncoder, type Row, rowMessage, rowTuple } from '../support/storage-object-rows.js';

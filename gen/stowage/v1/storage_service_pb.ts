@@ -2,768 +2,30 @@
 // @generated from file stowage/v1/storage_service.proto (package stowage.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import { file_buf_validate_validate } from "../../buf/validate/validate_pb.js";
-import type { Freshness } from "./freshness_pb.js";
-import { file_stowage_v1_freshness } from "./freshness_pb.js";
-import type { StorageObject } from "./storage_object_pb.js";
-import { file_stowage_v1_storage_object } from "./storage_object_pb.js";
-import type { StreamCheckpoint, StreamSummary } from "./stream_pb.js";
-import { file_stowage_v1_stream } from "./stream_pb.js";
-import type { Message } from "@bufbuild/protobuf";
+import type { GenFile, GenService } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GetUsageRequestSchema, GetUsageResponseSchema, ListObjectsRequestSchema, ListObjectsResponseSchema, StreamObjectsRequestSchema, StreamObjectsResponseSchema } from "./storage_list_pb.js";
+import { file_stowage_v1_storage_list } from "./storage_list_pb.js";
+import type { MoveObjectRequestSchema, MoveObjectResponseSchema, MovePrefixRequestSchema, MovePrefixResponseSchema } from "./storage_move_pb.js";
+import { file_stowage_v1_storage_move } from "./storage_move_pb.js";
+import type { PurgeObjectsRequestSchema, PurgeObjectsResponseSchema } from "./storage_purge_pb.js";
+import { file_stowage_v1_storage_purge } from "./storage_purge_pb.js";
+import type { BatchGetObjectsRequestSchema, BatchGetObjectsResponseSchema, GetObjectRequestSchema, GetObjectResponseSchema } from "./storage_read_pb.js";
+import { file_stowage_v1_storage_read } from "./storage_read_pb.js";
+import type { BatchRecordObjectsRequestSchema, BatchRecordObjectsResponseSchema, IngestObjectsRequestSchema, IngestObjectsResponseSchema, RecordObjectRequestSchema, RecordObjectResponseSchema } from "./storage_record_pb.js";
+import { file_stowage_v1_storage_record } from "./storage_record_pb.js";
+import type { FindDuplicatesRequestSchema, FindDuplicatesResponseSchema, GetStatisticsRequestSchema, GetStatisticsResponseSchema } from "./storage_report_pb.js";
+import { file_stowage_v1_storage_report } from "./storage_report_pb.js";
+import type { SearchObjectsRequestSchema, SearchObjectsResponseSchema } from "./storage_search_pb.js";
+import { file_stowage_v1_storage_search } from "./storage_search_pb.js";
+import type { BatchDeleteObjectsRequestSchema, BatchDeleteObjectsResponseSchema, DeleteObjectRequestSchema, DeleteObjectResponseSchema, UndeleteObjectRequestSchema, UndeleteObjectResponseSchema, UpdateObjectRequestSchema, UpdateObjectResponseSchema } from "./storage_update_pb.js";
+import { file_stowage_v1_storage_update } from "./storage_update_pb.js";
 
 /**
  * Describes the file stowage/v1/storage_service.proto.
  */
 export const file_stowage_v1_storage_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBzdG93YWdlL3YxL3N0b3JhZ2Vfc2VydmljZS5wcm90bxIKc3Rvd2FnZS52MSLhAwoTUmVjb3JkT2JqZWN0UmVxdWVzdBI2Cgdwcm9qZWN0GAEgASgJQiW6SCJyIDIeXihbYS16MC05XVthLXowLTkuXy1dezAsNjJ9KT8kEh8KCnJlcXVlc3RfaWQYAiABKAlCC7pICNgBAXIDsAEBEjEKBm9iamVjdBgDIAEoCzIZLnN0b3dhZ2UudjEuU3RvcmFnZU9iamVjdEIGukgDyAEBEhEKCWlmX2Fic2VudBgEIAEoCBIoCg1pZl9tYXRjaF9ldGFnGAUgASgJQgy6SAlyByiAAroBAQBIAIgBARIhCgtpZl9yZXZpc2lvbhgGIAEoA0IHukgEIgIoAUgBiAEBOrsBuki3ARq0AQoQb25lX3ByZWNvbmRpdGlvbhI7c2V0IGF0IG1vc3Qgb25lIG9mIGlmX2Fic2VudCwgaWZfbWF0Y2hfZXRhZyBhbmQgaWZfcmV2aXNpb24aYyh0aGlzLmlmX2Fic2VudCA/IDEgOiAwKSArIChoYXModGhpcy5pZl9tYXRjaF9ldGFnKSA/IDEgOiAwKSArIChoYXModGhpcy5pZl9yZXZpc2lvbikgPyAxIDogMCkgPD0gMUIQCg5faWZfbWF0Y2hfZXRhZ0IOCgxfaWZfcmV2aXNpb24ifAoUUmVjb3JkT2JqZWN0UmVzcG9uc2USKQoGb2JqZWN0GAEgASgLMhkuc3Rvd2FnZS52MS5TdG9yYWdlT2JqZWN0EioKB291dGNvbWUYAiABKA4yGS5zdG93YWdlLnYxLlJlY29yZE91dGNvbWUSDQoFdG9rZW4YAyABKAkitAEKGUJhdGNoUmVjb3JkT2JqZWN0c1JlcXVlc3QSNgoHcHJvamVjdBgBIAEoCUIlukgiciAyHl4oW2EtejAtOV1bYS16MC05Ll8tXXswLDYyfSk/JBIfCgpyZXF1ZXN0X2lkGAIgASgJQgu6SAjYAQFyA7ABARI+CghyZXF1ZXN0cxgDIAMoCzIfLnN0b3dhZ2UudjEuUmVjb3JkT2JqZWN0UmVxdWVzdEILukgIkgEFCAEQ6AciVgoaQmF0Y2hSZWNvcmRPYmplY3RzUmVzcG9uc2USKQoHcmVzdWx0cxgBIAMoCzIYLnN0b3dhZ2UudjEuUmVjb3JkUmVzdWx0Eg0KBXRva2VuGAIgASgJIkwKDFJlY29yZFJlc3VsdBIqCgdvdXRjb21lGAEgASgOMhkuc3Rvd2FnZS52MS5SZWNvcmRPdXRjb21lEhAKCHJldmlzaW9uGAIgASgDIsgBChRJbmdlc3RPYmplY3RzUmVxdWVzdBI2Cgdwcm9qZWN0GAEgASgJQiW6SCJyIDIeXihbYS16MC05XVthLXowLTkuXy1dezAsNjJ9KT8kEh8KCnJlcXVlc3RfaWQYAiABKAlCC7pICNgBAXIDsAEBEh4KCHBvc2l0aW9uGAMgASgJQgy6SAlyByiAELoBAQASNwoHb2JqZWN0cxgEIAMoCzIZLnN0b3dhZ2UudjEuU3RvcmFnZU9iamVjdEILukgIkgEFCAEQiCcigwEKFUluZ2VzdE9iamVjdHNSZXNwb25zZRINCgViYXRjaBgBIAEoAxIXCg9yZXN1bWVfcG9zaXRpb24YAiABKAkSDwoHY3JlYXRlZBgDIAEoAxIPCgd1cGRhdGVkGAQgASgDEhEKCXVuY2hhbmdlZBgFIAEoAxINCgV0b2tlbhgGIAEoCSKuAQoQR2V0T2JqZWN0UmVxdWVzdBI2Cgdwcm9qZWN0GAEgASgJQiW6SCJyIDIeXihbYS16MC05XVthLXowLTkuXy1dezAsNjJ9KT8kEigKCWZyZXNobmVzcxgCIAEoCzIVLnN0b3dhZ2UudjEuRnJlc2huZXNzEiIKCm9iamVjdF9rZXkYAyABKAlCDrpIC3IJEAEogAi6AQEAEhQKDHNob3dfZGVsZXRlZBgEIAEoCCI+ChFHZXRPYmplY3RSZXNwb25zZRIpCgZvYmplY3QYASABKAsyGS5zdG93YWdlLnYxLlN0b3JhZ2VPYmplY3QiwQEKFkJhdGNoR2V0T2JqZWN0c1JlcXVlc3QSNgoHcHJvamVjdBgBIAEoCUIlukgiciAyHl4oW2EtejAtOV1bYS16MC05Ll8tXXswLDYyfSk/JBIoCglmcmVzaG5lc3MYAiABKAsyFS5zdG93YWdlLnYxLkZyZXNobmVzcxIvCgtvYmplY3Rfa2V5cxgDIAMoCUIaukgXkgEUCAEQ6AcYASILcgkQASiACLoBAQASFAoMc2hvd19kZWxldGVkGAQgASgIIoEBChdCYXRjaEdldE9iamVjdHNSZXNwb25zZRIqCgdvYmplY3RzGAEgAygLMhkuc3Rvd2FnZS52MS5TdG9yYWdlT2JqZWN0EhsKE21pc3Npbmdfb2JqZWN0X2tleXMYAiADKAkSHQoVcmVtYWluaW5nX29iamVjdF9rZXlzGAMgAygJIo0CChJMaXN0T2JqZWN0c1JlcXVlc3QSNgoHcHJvamVjdBgBIAEoCUIlukgiciAyHl4oW2EtejAtOV1bYS16MC05Ll8tXXswLDYyfSk/JBIoCglmcmVzaG5lc3MYAiABKAsyFS5zdG93YWdlLnYxLkZyZXNobmVzcxIcCgZwcmVmaXgYAyABKAlCDLpICXIHKIAIugEBABIkCg9zdG9yYWdlX2JhY2tlbmQYBCABKAlCC7pICHIGKEC6AQEAEh0KCXBhZ2Vfc2l6ZRgFIAEoBUIKukgHGgUY6AcoABIcCgpwYWdlX3Rva2VuGAYgASgJQgi6SAVyAyiAIBIUCgxzaG93X2RlbGV0ZWQYByABKAgiWgoTTGlzdE9iamVjdHNSZXNwb25zZRIqCgdvYmplY3RzGAEgAygLMhkuc3Rvd2FnZS52MS5TdG9yYWdlT2JqZWN0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLyAQoUU3RyZWFtT2JqZWN0c1JlcXVlc3QSNgoHcHJvamVjdBgBIAEoCUIlukgiciAyHl4oW2EtejAtOV1bYS16MC05Ll8tXXswLDYyfSk/JBIoCglmcmVzaG5lc3MYAiABKAsyFS5zdG93YWdlLnYxLkZyZXNobmVzcxIcCgZwcmVmaXgYAyABKAlCDLpICXIHKIAIugEBABIkCg9zdG9yYWdlX2JhY2tlbmQYBCABKAlCC7pICHIGKEC6AQEAEh4KDHJlc3VtZV90b2tlbhgFIAEoCUIIukgFcgMogCASFAoMc2hvd19kZWxldGVkGAYgASgIIsYBChVTdHJlYW1PYmplY3RzUmVzcG9uc2USKgoHb2JqZWN0cxgBIAMoCzIZLnN0b3dhZ2UudjEuU3RvcmFnZU9iamVjdBIUCgxyZXN1bWVfdG9rZW4YAiABKAkSMAoKY2hlY2twb2ludBgDIAEoCzIcLnN0b3dhZ2UudjEuU3RyZWFtQ2hlY2twb2ludBINCgVjcmMzMhgEIAEoBxIqCgdzdW1tYXJ5GAUgASgLMhkuc3Rvd2FnZS52MS5TdHJlYW1TdW1tYXJ5IoEDChNEZWxldGVPYmplY3RSZXF1ZXN0EjYKB3Byb2plY3QYASABKAlCJbpIInIgMh5eKFthLXowLTldW2EtejAtOS5fLV17MCw2Mn0pPyQSHwoKcmVxdWVzdF9pZBgCIAEoCUILukgI2AEBcgOwAQESIgoKb2JqZWN0X2tleRgDIAEoCUIOukgLcgkQASiACLoBAQASKAoNaWZfbWF0Y2hfZXRhZxgEIAEoCUIMukgJcgcogAK6AQEASACIAQESIQoLaWZfcmV2aXNpb24YBSABKANCB7pIBCICKAFIAYgBATp+ukh7GnkKEG9uZV9wcmVjb25kaXRpb24SMHNldCBhdCBtb3N0IG9uZSBvZiBpZl9tYXRjaF9ldGFnIGFuZCBpZl9yZXZpc2lvbhozIShoYXModGhpcy5pZl9tYXRjaF9ldGFnKSAmJiBoYXModGhpcy5pZl9yZXZpc2lvbikpQhAKDl9pZl9tYXRjaF9ldGFnQg4KDF9pZl9yZXZpc2lvbiJQChREZWxldGVPYmplY3RSZXNwb25zZRIpCgZvYmplY3QYASABKAsyGS5zdG93YWdlLnYxLlN0b3JhZ2VPYmplY3QSDQoFdG9rZW4YAiABKAkqhQEKDVJlY29yZE91dGNvbWUSHgoaUkVDT1JEX09VVENPTUVfVU5TUEVDSUZJRUQQABIaChZSRUNPUkRfT1VUQ09NRV9DUkVBVEVEEAESGgoWUkVDT1JEX09VVENPTUVfVVBEQVRFRBACEhwKGFJFQ09SRF9PVVRDT01FX1VOQ0hBTkdFRBADMusFCg5TdG9yYWdlU2VydmljZRJWCgxSZWNvcmRPYmplY3QSHy5zdG93YWdlLnYxLlJlY29yZE9iamVjdFJlcXVlc3QaIC5zdG93YWdlLnYxLlJlY29yZE9iamVjdFJlc3BvbnNlIgOQAgISaAoSQmF0Y2hSZWNvcmRPYmplY3RzEiUuc3Rvd2FnZS52MS5CYXRjaFJlY29yZE9iamVjdHNSZXF1ZXN0GiYuc3Rvd2FnZS52MS5CYXRjaFJlY29yZE9iamVjdHNSZXNwb25zZSIDkAICEl0KDUluZ2VzdE9iamVjdHMSIC5zdG93YWdlLnYxLkluZ2VzdE9iamVjdHNSZXF1ZXN0GiEuc3Rvd2FnZS52MS5Jbmdlc3RPYmplY3RzUmVzcG9uc2UiA5ACAigBMAESTQoJR2V0T2JqZWN0Ehwuc3Rvd2FnZS52MS5HZXRPYmplY3RSZXF1ZXN0Gh0uc3Rvd2FnZS52MS5HZXRPYmplY3RSZXNwb25zZSIDkAIBEl8KD0JhdGNoR2V0T2JqZWN0cxIiLnN0b3dhZ2UudjEuQmF0Y2hHZXRPYmplY3RzUmVxdWVzdBojLnN0b3dhZ2UudjEuQmF0Y2hHZXRPYmplY3RzUmVzcG9uc2UiA5ACARJTCgtMaXN0T2JqZWN0cxIeLnN0b3dhZ2UudjEuTGlzdE9iamVjdHNSZXF1ZXN0Gh8uc3Rvd2FnZS52MS5MaXN0T2JqZWN0c1Jlc3BvbnNlIgOQAgESWwoNU3RyZWFtT2JqZWN0cxIgLnN0b3dhZ2UudjEuU3RyZWFtT2JqZWN0c1JlcXVlc3QaIS5zdG93YWdlLnYxLlN0cmVhbU9iamVjdHNSZXNwb25zZSIDkAIBMAESVgoMRGVsZXRlT2JqZWN0Eh8uc3Rvd2FnZS52MS5EZWxldGVPYmplY3RSZXF1ZXN0GiAuc3Rvd2FnZS52MS5EZWxldGVPYmplY3RSZXNwb25zZSIDkAICQlMKDmRldi5zdG93YWdlLnYxUAFaJHN0b3dhZ2UuZGV2L2dlbi9zdG93YWdlL3YxO3N0b3dhZ2V2MaoCClN0b3dhZ2UuVjHqAgtTdG93YWdlOjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_stowage_v1_freshness, file_stowage_v1_storage_object, file_stowage_v1_stream]);
-
-/**
- * An object to record. At most one of the three preconditions may be set.
- *
- * @generated from message stowage.v1.RecordObjectRequest
- */
-export type RecordObjectRequest = Message<"stowage.v1.RecordObjectRequest"> & {
-  /**
-   * The project; empty means `default`.
-   *
-   * @generated from field: string project = 1;
-   */
-  project: string;
-
-  /**
-   * Makes the call safe to repeat: a UUID of the caller's, one per intended change. The same id
-   * with the same request has the same answer for 24 h; with another, REQUEST_ID_REUSED. Empty: the
-   * call must not be repeated blindly.
-   *
-   * @generated from field: string request_id = 2;
-   */
-  requestId: string;
-
-  /**
-   * The object.
-   *
-   * @generated from field: stowage.v1.StorageObject object = 3;
-   */
-  object?: StorageObject | undefined;
-
-  /**
-   * Only if the key is not there, or is deleted; else ALREADY_EXISTS.
-   *
-   * @generated from field: bool if_absent = 4;
-   */
-  ifAbsent: boolean;
-
-  /**
-   * Only if the etag is this one, else ETAG_MISMATCH. At most 256 bytes.
-   *
-   * @generated from field: optional string if_match_etag = 5;
-   */
-  ifMatchEtag?: string | undefined;
-
-  /**
-   * Only if the revision is this one, else REVISION_MISMATCH.
-   *
-   * @generated from field: optional int64 if_revision = 6;
-   */
-  ifRevision?: bigint | undefined;
-};
-
-/**
- * Describes the message stowage.v1.RecordObjectRequest.
- * Use `create(RecordObjectRequestSchema)` to create a new message.
- */
-export const RecordObjectRequestSchema: GenMessage<RecordObjectRequest> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_storage_service, 0);
-
-/**
- * What became of the object.
- *
- * @generated from message stowage.v1.RecordObjectResponse
- */
-export type RecordObjectResponse = Message<"stowage.v1.RecordObjectResponse"> & {
-  /**
-   * The object as it is recorded.
-   *
-   * @generated from field: stowage.v1.StorageObject object = 1;
-   */
-  object?: StorageObject | undefined;
-
-  /**
-   * What the call did.
-   *
-   * @generated from field: stowage.v1.RecordOutcome outcome = 2;
-   */
-  outcome: RecordOutcome;
-
-  /**
-   * A freshness token: a read at least this fresh sees the change.
-   *
-   * @generated from field: string token = 3;
-   */
-  token: string;
-};
-
-/**
- * Describes the message stowage.v1.RecordObjectResponse.
- * Use `create(RecordObjectResponseSchema)` to create a new message.
- */
-export const RecordObjectResponseSchema: GenMessage<RecordObjectResponse> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_storage_service, 1);
-
-/**
- * Objects to record in one commit.
- *
- * @generated from message stowage.v1.BatchRecordObjectsRequest
- */
-export type BatchRecordObjectsRequest = Message<"stowage.v1.BatchRecordObjectsRequest"> & {
-  /**
-   * The project; empty means `default`.
-   *
-   * @generated from field: string project = 1;
-   */
-  project: string;
-
-  /**
-   * Makes the call safe to repeat: a UUID of the caller's, one per intended change. The same id
-   * with the same request has the same answer for 24 h; with another, REQUEST_ID_REUSED. Empty: the
-   * call must not be repeated blindly.
-   *
-   * @generated from field: string request_id = 2;
-   */
-  requestId: string;
-
-  /**
-   * 1 to 1000 objects with their preconditions. Their own `project` and `request_id` stay empty.
-   *
-   * @generated from field: repeated stowage.v1.RecordObjectRequest requests = 3;
-   */
-  requests: RecordObjectRequest[];
-};
-
-/**
- * Describes the message stowage.v1.BatchRecordObjectsRequest.
- * Use `create(BatchRecordObjectsRequestSchema)` to create a new message.
- */
-export const BatchRecordObjectsRequestSchema: GenMessage<BatchRecordObjectsRequest> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_storage_service, 2);
-
-/**
- * What became of the objects, in the order of the request.
- *
- * @generated from message stowage.v1.BatchRecordObjectsResponse
- */
-export type BatchRecordObjectsResponse = Message<"stowage.v1.BatchRecordObjectsResponse"> & {
-  /**
-   * One result a request.
-   *
-   * @generated from field: repeated stowage.v1.RecordResult results = 1;
-   */
-  results: RecordResult[];
-
-  /**
-   * A freshness token: a read at least this fresh sees the change.
-   *
-   * @generated from field: string token = 2;
-   */
-  token: string;
-};
-
-/**
- * Describes the message stowage.v1.BatchRecordObjectsResponse.
- * Use `create(BatchRecordObjectsResponseSchema)` to create a new message.
- */
-export const BatchRecordObjectsResponseSchema: GenMessage<BatchRecordObjectsResponse> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_storage_service, 3);
-
-/**
- * What became of one object of a batch.
- *
- * @generated from message stowage.v1.RecordResult
- */
-export type RecordResult = Message<"stowage.v1.RecordResult"> & {
-  /**
-   * What the call did to it.
-   *
-   * @generated from field: stowage.v1.RecordOutcome outcome = 1;
-   */
-  outcome: RecordOutcome;
-
-  /**
-   * Its revision.
-   *
-   * @generated from field: int64 revision = 2;
-   */
-  revision: bigint;
-};
-
-/**
- * Describes the message stowage.v1.RecordResult.
- * Use `create(RecordResultSchema)` to create a new message.
- */
-export const RecordResultSchema: GenMessage<RecordResult> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_storage_service, 4);
-
-/**
- * A batch of an ingest. The first message names the project, which holds for the whole stream;
- * later ones leave it empty or repeat it.
- *
- * @generated from message stowage.v1.IngestObjectsRequest
- */
-export type IngestObjectsRequest = Message<"stowage.v1.IngestObjectsRequest"> & {
-  /**
-   * The project; empty means `default`.
-   *
-   * @generated from field: string project = 1;
-   */
-  project: string;
-
-  /**
-   * Makes the call safe to repeat: a UUID of the caller's, one per intended change. The same id
-   * with the same request has the same answer for 24 h; with another, REQUEST_ID_REUSED. Empty: the
-   * call must not be repeated blindly.
-   *
-   * @generated from field: string request_id = 2;
-   */
-  requestId: string;
-
-  /**
-   * Where the sender stands behind this batch, in its own words; comes back with the
-   * acknowledgement. At most 2048 bytes.
-   *
-   * @generated from field: string position = 3;
-   */
-  position: string;
-
-  /**
-   * 1 to 5000 objects, each key once.
-   *
-   * @generated from field: repeated stowage.v1.StorageObject objects = 4;
-   */
-  objects: StorageObject[];
-};
-
-/**
- * Describes the message stowage.v1.IngestObjectsRequest.
- * Use `create(IngestObjectsRequestSchema)` to create a new message.
- */
-export const IngestObjectsRequestSchema: GenMessage<IngestObjectsRequest> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_storage_service, 5);
-
-/**
- * The acknowledgement of one batch: it is committed.
- *
- * @generated from message stowage.v1.IngestObjectsResponse
- */
-export type IngestObjectsResponse = Message<"stowage.v1.IngestObjectsResponse"> & {
-  /**
-   * The batch's place in the stream, from 1.
-   *
-   * @generated from field: int64 batch = 1;
-   */
-  batch: bigint;
-
-  /**
-   * The batch's own `position`: an interrupted ingest goes on behind it.
-   *
-   * @generated from field: string resume_position = 2;
-   */
-  resumePosition: string;
-
-  /**
-   * Keys of this batch that were new.
-   *
-   * @generated from field: int64 created = 3;
-   */
-  created: bigint;
-
-  /**
-   * Keys of this batch whose record changed.
-   *
-   * @generated from field: int64 updated = 4;
-   */
-  updated: bigint;
-
-  /**
-   * Keys of this batch that were recorded just so already.
-   *
-   * @generated from field: int64 unchanged = 5;
-   */
-  unchanged: bigint;
-
-  /**
-   * A freshness token: a read at least this fresh sees the change.
-   *
-   * @generated from field: string token = 6;
-   */
-  token: string;
-};
-
-/**
- * Describes the message stowage.v1.IngestObjectsResponse.
- * Use `create(IngestObjectsResponseSchema)` to create a new message.
- */
-export const IngestObjectsResponseSchema: GenMessage<IngestObjectsResponse> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_storage_service, 6);
-
-/**
- * Which object to read.
- *
- * @generated from message stowage.v1.GetObjectRequest
- */
-export type GetObjectRequest = Message<"stowage.v1.GetObjectRequest"> & {
-  /**
-   * The project; empty means `default`.
-   *
-   * @generated from field: string project = 1;
-   */
-  project: string;
-
-  /**
-   * How fresh the answer must be.
-   *
-   * @generated from field: stowage.v1.Freshness freshness = 2;
-   */
-  freshness?: Freshness | undefined;
-
-  /**
-   * The key.
-   *
-   * @generated from field: string object_key = 3;
-   */
-  objectKey: string;
-
-  /**
-   * Deleted objects too.
-   *
-   * @generated from field: bool show_deleted = 4;
-   */
-  showDeleted: boolean;
-};
-
-/**
- * Describes the message stowage.v1.GetObjectRequest.
- * Use `create(GetObjectRequestSchema)` to create a new message.
- */
-export const GetObjectRequestSchema: GenMessage<GetObjectRequest> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_storage_service, 7);
-
-/**
- * The object that was asked for.
- *
- * @generated from message stowage.v1.GetObjectResponse
- */
-export type GetObjectResponse = Message<"stowage.v1.GetObjectResponse"> & {
-  /**
-   * The object.
-   *
-   * @generated from field: stowage.v1.StorageObject object = 1;
-   */
-  object?: StorageObject | undefined;
-};
-
-/**
- * Describes the message stowage.v1.GetObjectResponse.
- * Use `create(GetObjectResponseSchema)` to create a new message.
- */
-export const GetObjectResponseSchema: GenMessage<GetObjectResponse> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_storage_service, 8);
-
-/**
- * Which objects to read.
- *
- * @generated from message stowage.v1.BatchGetObjectsRequest
- */
-export type BatchGetObjectsRequest = Message<"stowage.v1.BatchGetObjectsRequest"> & {
-  /**
-   * The project; empty means `default`.
-   *
-   * @generated from field: string project = 1;
-   */
-  project: string;
-
-  /**
-   * How fresh the answer must be.
-   *
-   * @generated from field: stowage.v1.Freshness freshness = 2;
-   */
-  freshness?: Freshness | undefined;
-
-  /**
-   * 1 to 1000 different keys.
-   *
-   * @generated from field: repeated string object_keys = 3;
-   */
-  objectKeys: string[];
-
-  /**
-   * Deleted objects too.
-   *
-   * @generated from field: bool show_deleted = 4;
-   */
-  showDeleted: boolean;
-};
-
-/**
- * Describes the message stowage.v1.BatchGetObjectsRequest.
- * Use `create(BatchGetObjectsRequestSchema)` to create a new message.
- */
-export const BatchGetObjectsRequestSchema: GenMessage<BatchGetObjectsRequest> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_storage_service, 9);
-
-/**
- * The objects that were asked for. Every key of the request is in exactly one of the three lists.
- *
- * @generated from message stowage.v1.BatchGetObjectsResponse
- */
-export type BatchGetObjectsResponse = Message<"stowage.v1.BatchGetObjectsResponse"> & {
-  /**
-   * Those found, in the order of the request.
-   *
-   * @generated from field: repeated stowage.v1.StorageObject objects = 1;
-   */
-  objects: StorageObject[];
-
-  /**
-   * Keys that are not there, in the order of the request.
-   *
-   * @generated from field: repeated string missing_object_keys = 2;
-   */
-  missingObjectKeys: string[];
-
-  /**
-   * Keys that did not fit into 1 MiB: ask for them again.
-   *
-   * @generated from field: repeated string remaining_object_keys = 3;
-   */
-  remainingObjectKeys: string[];
-};
-
-/**
- * Describes the message stowage.v1.BatchGetObjectsResponse.
- * Use `create(BatchGetObjectsResponseSchema)` to create a new message.
- */
-export const BatchGetObjectsResponseSchema: GenMessage<BatchGetObjectsResponse> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_storage_service, 10);
-
-/**
- * Which objects to list.
- *
- * @generated from message stowage.v1.ListObjectsRequest
- */
-export type ListObjectsRequest = Message<"stowage.v1.ListObjectsRequest"> & {
-  /**
-   * The project; empty means `default`.
-   *
-   * @generated from field: string project = 1;
-   */
-  project: string;
-
-  /**
-   * How fresh the answer must be.
-   *
-   * @generated from field: stowage.v1.Freshness freshness = 2;
-   */
-  freshness?: Freshness | undefined;
-
-  /**
-   * Only keys that begin with this, compared in bytes. At most 1024 bytes.
-   *
-   * @generated from field: string prefix = 3;
-   */
-  prefix: string;
-
-  /**
-   * Only this backend; empty: all. At most 64 bytes.
-   *
-   * @generated from field: string storage_backend = 4;
-   */
-  storageBackend: string;
-
-  /**
-   * How many at most: 1 to 1000; 0 means 100. A page may be shorter, and ends at 1 MiB.
-   *
-   * @generated from field: int32 page_size = 5;
-   */
-  pageSize: number;
-
-  /**
-   * The next_page_token of the page before, with the same other arguments. At most 4 KiB.
-   *
-   * @generated from field: string page_token = 6;
-   */
-  pageToken: string;
-
-  /**
-   * Deleted objects too.
-   *
-   * @generated from field: bool show_deleted = 7;
-   */
-  showDeleted: boolean;
-};
-
-/**
- * Describes the message stowage.v1.ListObjectsRequest.
- * Use `create(ListObjectsRequestSchema)` to create a new message.
- */
-export const ListObjectsRequestSchema: GenMessage<ListObjectsRequest> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_storage_service, 11);
-
-/**
- * One page.
- *
- * @generated from message stowage.v1.ListObjectsResponse
- */
-export type ListObjectsResponse = Message<"stowage.v1.ListObjectsResponse"> & {
-  /**
-   * The objects, in byte order of their keys.
-   *
-   * @generated from field: repeated stowage.v1.StorageObject objects = 1;
-   */
-  objects: StorageObject[];
-
-  /**
-   * For the next page; empty after the last.
-   *
-   * @generated from field: string next_page_token = 2;
-   */
-  nextPageToken: string;
-};
-
-/**
- * Describes the message stowage.v1.ListObjectsResponse.
- * Use `create(ListObjectsResponseSchema)` to create a new message.
- */
-export const ListObjectsResponseSchema: GenMessage<ListObjectsResponse> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_storage_service, 12);
-
-/**
- * Which objects to stream.
- *
- * @generated from message stowage.v1.StreamObjectsRequest
- */
-export type StreamObjectsRequest = Message<"stowage.v1.StreamObjectsRequest"> & {
-  /**
-   * The project; empty means `default`.
-   *
-   * @generated from field: string project = 1;
-   */
-  project: string;
-
-  /**
-   * How fresh the answer must be.
-   *
-   * @generated from field: stowage.v1.Freshness freshness = 2;
-   */
-  freshness?: Freshness | undefined;
-
-  /**
-   * Only keys that begin with this, compared in bytes. At most 1024 bytes.
-   *
-   * @generated from field: string prefix = 3;
-   */
-  prefix: string;
-
-  /**
-   * Only this backend; empty: all. At most 64 bytes.
-   *
-   * @generated from field: string storage_backend = 4;
-   */
-  storageBackend: string;
-
-  /**
-   * The resume_token of the last message that arrived, with the same other arguments. At most
-   * 4 KiB.
-   *
-   * @generated from field: string resume_token = 5;
-   */
-  resumeToken: string;
-
-  /**
-   * Deleted objects too.
-   *
-   * @generated from field: bool show_deleted = 6;
-   */
-  showDeleted: boolean;
-};
-
-/**
- * Describes the message stowage.v1.StreamObjectsRequest.
- * Use `create(StreamObjectsRequestSchema)` to create a new message.
- */
-export const StreamObjectsRequestSchema: GenMessage<StreamObjectsRequest> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_storage_service, 13);
-
-/**
- * A part of the stream: items, or a heartbeat without any, or the summary.
- *
- * @generated from message stowage.v1.StreamObjectsResponse
- */
-export type StreamObjectsResponse = Message<"stowage.v1.StreamObjectsResponse"> & {
-  /**
-   * The items, in byte order of their keys. They come first in the message's bytes.
-   *
-   * @generated from field: repeated stowage.v1.StorageObject objects = 1;
-   */
-  objects: StorageObject[];
-
-  /**
-   * Goes on behind the last item.
-   *
-   * @generated from field: string resume_token = 2;
-   */
-  resumeToken: string;
-
-  /**
-   * Where the stream stands.
-   *
-   * @generated from field: stowage.v1.StreamCheckpoint checkpoint = 3;
-   */
-  checkpoint?: StreamCheckpoint | undefined;
-
-  /**
-   * CRC-32 (IEEE) of the items as they were sent: this message's first bytes, up to the tag of
-   * field 2.
-   *
-   * @generated from field: fixed32 crc32 = 4;
-   */
-  crc32: number;
-
-  /**
-   * In the last message only.
-   *
-   * @generated from field: stowage.v1.StreamSummary summary = 5;
-   */
-  summary?: StreamSummary | undefined;
-};
-
-/**
- * Describes the message stowage.v1.StreamObjectsResponse.
- * Use `create(StreamObjectsResponseSchema)` to create a new message.
- */
-export const StreamObjectsResponseSchema: GenMessage<StreamObjectsResponse> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_storage_service, 14);
-
-/**
- * Which object to delete. At most one of the two preconditions may be set.
- *
- * @generated from message stowage.v1.DeleteObjectRequest
- */
-export type DeleteObjectRequest = Message<"stowage.v1.DeleteObjectRequest"> & {
-  /**
-   * The project; empty means `default`.
-   *
-   * @generated from field: string project = 1;
-   */
-  project: string;
-
-  /**
-   * Makes the call safe to repeat: a UUID of the caller's, one per intended change. The same id
-   * with the same request has the same answer for 24 h; with another, REQUEST_ID_REUSED. Empty: the
-   * call must not be repeated blindly.
-   *
-   * @generated from field: string request_id = 2;
-   */
-  requestId: string;
-
-  /**
-   * The key.
-   *
-   * @generated from field: string object_key = 3;
-   */
-  objectKey: string;
-
-  /**
-   * Only if the etag is this one, else ETAG_MISMATCH. At most 256 bytes.
-   *
-   * @generated from field: optional string if_match_etag = 4;
-   */
-  ifMatchEtag?: string | undefined;
-
-  /**
-   * Only if the revision is this one, else REVISION_MISMATCH.
-   *
-   * @generated from field: optional int64 if_revision = 5;
-   */
-  ifRevision?: bigint | undefined;
-};
-
-/**
- * Describes the message stowage.v1.DeleteObjectRequest.
- * Use `create(DeleteObjectRequestSchema)` to create a new message.
- */
-export const DeleteObjectRequestSchema: GenMessage<DeleteObjectRequest> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_storage_service, 15);
-
-/**
- * The object as it was deleted.
- *
- * @generated from message stowage.v1.DeleteObjectResponse
- */
-export type DeleteObjectResponse = Message<"stowage.v1.DeleteObjectResponse"> & {
-  /**
-   * The object with its deleted_at.
-   *
-   * @generated from field: stowage.v1.StorageObject object = 1;
-   */
-  object?: StorageObject | undefined;
-
-  /**
-   * A freshness token: a read at least this fresh sees the change.
-   *
-   * @generated from field: string token = 2;
-   */
-  token: string;
-};
-
-/**
- * Describes the message stowage.v1.DeleteObjectResponse.
- * Use `create(DeleteObjectResponseSchema)` to create a new message.
- */
-export const DeleteObjectResponseSchema: GenMessage<DeleteObjectResponse> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_storage_service, 16);
-
-/**
- * What recording did to a key.
- *
- * @generated from enum stowage.v1.RecordOutcome
- */
-export enum RecordOutcome {
-  /**
-   * Never sent.
-   *
-   * @generated from enum value: RECORD_OUTCOME_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED = 0,
-
-  /**
-   * The key was new, or deleted before.
-   *
-   * @generated from enum value: RECORD_OUTCOME_CREATED = 1;
-   */
-  CREATED = 1,
-
-  /**
-   * The record changed.
-   *
-   * @generated from enum value: RECORD_OUTCOME_UPDATED = 2;
-   */
-  UPDATED = 2,
-
-  /**
-   * The record was just so already; nothing was written.
-   *
-   * @generated from enum value: RECORD_OUTCOME_UNCHANGED = 3;
-   */
-  UNCHANGED = 3,
-}
-
-/**
- * Describes the enum stowage.v1.RecordOutcome.
- */
-export const RecordOutcomeSchema: GenEnum<RecordOutcome> = /*@__PURE__*/
-  enumDesc(file_stowage_v1_storage_service, 0);
+  fileDesc("CiBzdG93YWdlL3YxL3N0b3JhZ2Vfc2VydmljZS5wcm90bxIKc3Rvd2FnZS52MTLpDAoOU3RvcmFnZVNlcnZpY2USVgoMUmVjb3JkT2JqZWN0Eh8uc3Rvd2FnZS52MS5SZWNvcmRPYmplY3RSZXF1ZXN0GiAuc3Rvd2FnZS52MS5SZWNvcmRPYmplY3RSZXNwb25zZSIDkAICEmgKEkJhdGNoUmVjb3JkT2JqZWN0cxIlLnN0b3dhZ2UudjEuQmF0Y2hSZWNvcmRPYmplY3RzUmVxdWVzdBomLnN0b3dhZ2UudjEuQmF0Y2hSZWNvcmRPYmplY3RzUmVzcG9uc2UiA5ACAhJdCg1Jbmdlc3RPYmplY3RzEiAuc3Rvd2FnZS52MS5Jbmdlc3RPYmplY3RzUmVxdWVzdBohLnN0b3dhZ2UudjEuSW5nZXN0T2JqZWN0c1Jlc3BvbnNlIgOQAgIoATABEk0KCUdldE9iamVjdBIcLnN0b3dhZ2UudjEuR2V0T2JqZWN0UmVxdWVzdBodLnN0b3dhZ2UudjEuR2V0T2JqZWN0UmVzcG9uc2UiA5ACARJfCg9CYXRjaEdldE9iamVjdHMSIi5zdG93YWdlLnYxLkJhdGNoR2V0T2JqZWN0c1JlcXVlc3QaIy5zdG93YWdlLnYxLkJhdGNoR2V0T2JqZWN0c1Jlc3BvbnNlIgOQAgESUwoLTGlzdE9iamVjdHMSHi5zdG93YWdlLnYxLkxpc3RPYmplY3RzUmVxdWVzdBofLnN0b3dhZ2UudjEuTGlzdE9iamVjdHNSZXNwb25zZSIDkAIBElsKDVN0cmVhbU9iamVjdHMSIC5zdG93YWdlLnYxLlN0cmVhbU9iamVjdHNSZXF1ZXN0GiEuc3Rvd2FnZS52MS5TdHJlYW1PYmplY3RzUmVzcG9uc2UiA5ACATABElYKDERlbGV0ZU9iamVjdBIfLnN0b3dhZ2UudjEuRGVsZXRlT2JqZWN0UmVxdWVzdBogLnN0b3dhZ2UudjEuRGVsZXRlT2JqZWN0UmVzcG9uc2UiA5ACAhJKCghHZXRVc2FnZRIbLnN0b3dhZ2UudjEuR2V0VXNhZ2VSZXF1ZXN0Ghwuc3Rvd2FnZS52MS5HZXRVc2FnZVJlc3BvbnNlIgOQAgESWQoNU2VhcmNoT2JqZWN0cxIgLnN0b3dhZ2UudjEuU2VhcmNoT2JqZWN0c1JlcXVlc3QaIS5zdG93YWdlLnYxLlNlYXJjaE9iamVjdHNSZXNwb25zZSIDkAIBElYKDFVwZGF0ZU9iamVjdBIfLnN0b3dhZ2UudjEuVXBkYXRlT2JqZWN0UmVxdWVzdBogLnN0b3dhZ2UudjEuVXBkYXRlT2JqZWN0UmVzcG9uc2UiA5ACAhJoChJCYXRjaERlbGV0ZU9iamVjdHMSJS5zdG93YWdlLnYxLkJhdGNoRGVsZXRlT2JqZWN0c1JlcXVlc3QaJi5zdG93YWdlLnYxLkJhdGNoRGVsZXRlT2JqZWN0c1Jlc3BvbnNlIgOQAgISXAoOVW5kZWxldGVPYmplY3QSIS5zdG93YWdlLnYxLlVuZGVsZXRlT2JqZWN0UmVxdWVzdBoiLnN0b3dhZ2UudjEuVW5kZWxldGVPYmplY3RSZXNwb25zZSIDkAICElAKCk1vdmVPYmplY3QSHS5zdG93YWdlLnYxLk1vdmVPYmplY3RSZXF1ZXN0Gh4uc3Rvd2FnZS52MS5Nb3ZlT2JqZWN0UmVzcG9uc2UiA5ACAhJQCgpNb3ZlUHJlZml4Eh0uc3Rvd2FnZS52MS5Nb3ZlUHJlZml4UmVxdWVzdBoeLnN0b3dhZ2UudjEuTW92ZVByZWZpeFJlc3BvbnNlIgOQAgISVgoMUHVyZ2VPYmplY3RzEh8uc3Rvd2FnZS52MS5QdXJnZU9iamVjdHNSZXF1ZXN0GiAuc3Rvd2FnZS52MS5QdXJnZU9iamVjdHNSZXNwb25zZSIDkAICEl4KDkZpbmREdXBsaWNhdGVzEiEuc3Rvd2FnZS52MS5GaW5kRHVwbGljYXRlc1JlcXVlc3QaIi5zdG93YWdlLnYxLkZpbmREdXBsaWNhdGVzUmVzcG9uc2UiA5ACATABElkKDUdldFN0YXRpc3RpY3MSIC5zdG93YWdlLnYxLkdldFN0YXRpc3RpY3NSZXF1ZXN0GiEuc3Rvd2FnZS52MS5HZXRTdGF0aXN0aWNzUmVzcG9uc2UiA5ACAUJTCg5kZXYuc3Rvd2FnZS52MVABWiRzdG93YWdlLmRldi9nZW4vc3Rvd2FnZS92MTtzdG93YWdldjGqAgpTdG93YWdlLlYx6gILU3Rvd2FnZTo6VjFiBnByb3RvMw", [file_stowage_v1_storage_list, file_stowage_v1_storage_move, file_stowage_v1_storage_purge, file_stowage_v1_storage_read, file_stowage_v1_storage_record, file_stowage_v1_storage_report, file_stowage_v1_storage_search, file_stowage_v1_storage_update]);
 
 /**
  * Records and reads what object stores hold. Every read may ask for freshness; every response names
@@ -834,8 +96,9 @@ export const StorageService: GenService<{
     output: typeof BatchGetObjectsResponseSchema;
   },
   /**
-   * Lists objects in byte order of their keys, a page a call. Reasons: INVALID_REQUEST,
-   * PROJECT_NOT_FOUND, PAGE_TOKEN_INVALID, and those of its freshness.
+   * Lists objects a page a call: by key, time or size, folded into folders, filtered. A page costs
+   * the same at any depth. Reasons: INVALID_REQUEST, PROJECT_NOT_FOUND, PAGE_TOKEN_INVALID, and
+   * those of its freshness.
    *
    * @generated from rpc stowage.v1.StorageService.ListObjects
    */
@@ -861,7 +124,8 @@ export const StorageService: GenService<{
   },
   /**
    * Deletes an object softly: it has deleted_at, gets a delete marker as its latest version and is
-   * no longer listed. The key may be recorded again. Idempotent with a request_id. Reasons:
+   * no longer listed. The key may be recorded again, or taken back with UndeleteObject. Idempotent
+   * with a request_id. Reasons:
    * INVALID_REQUEST, PROJECT_NOT_FOUND, OBJECT_NOT_FOUND, ETAG_MISMATCH, REVISION_MISMATCH,
    * REQUEST_ID_REUSED, NO_PRIMARY.
    *
@@ -871,6 +135,130 @@ export const StorageService: GenService<{
     methodKind: "unary";
     input: typeof DeleteObjectRequestSchema;
     output: typeof DeleteObjectResponseSchema;
+  },
+  /**
+   * Counts the live objects and bytes under a prefix, exactly. Reasons: INVALID_REQUEST,
+   * PROJECT_NOT_FOUND, DEADLINE_EXCEEDED, and those of its freshness.
+   *
+   * @generated from rpc stowage.v1.StorageService.GetUsage
+   */
+  getUsage: {
+    methodKind: "unary";
+    input: typeof GetUsageRequestSchema;
+    output: typeof GetUsageResponseSchema;
+  },
+  /**
+   * Searches live objects by the words of their keys, content types and metadata, the best match
+   * first; or keys by a part or likeness. Reasons: INVALID_REQUEST (of a tsquery that cannot be
+   * read the ErrorInfo says the `position`, in characters from 1), PROJECT_NOT_FOUND,
+   * PAGE_TOKEN_INVALID, and those of its freshness.
+   *
+   * @generated from rpc stowage.v1.StorageService.SearchObjects
+   */
+  searchObjects: {
+    methodKind: "unary";
+    input: typeof SearchObjectsRequestSchema;
+    output: typeof SearchObjectsResponseSchema;
+  },
+  /**
+   * Changes what is known of an object beside its content; appends no version. Idempotent with a
+   * request_id. Reasons: INVALID_REQUEST, PROJECT_NOT_FOUND, OBJECT_NOT_FOUND, ETAG_MISMATCH,
+   * REVISION_MISMATCH, REQUEST_ID_REUSED, NO_PRIMARY.
+   *
+   * @generated from rpc stowage.v1.StorageService.UpdateObject
+   */
+  updateObject: {
+    methodKind: "unary";
+    input: typeof UpdateObjectRequestSchema;
+    output: typeof UpdateObjectResponseSchema;
+  },
+  /**
+   * Deletes up to 1000 objects in one commit, as DeleteObject does: all of them or none.
+   * Idempotent with a request_id. Reasons: those of DeleteObject; metadata names the object_key.
+   *
+   * @generated from rpc stowage.v1.StorageService.BatchDeleteObjects
+   */
+  batchDeleteObjects: {
+    methodKind: "unary";
+    input: typeof BatchDeleteObjectsRequestSchema;
+    output: typeof BatchDeleteObjectsResponseSchema;
+  },
+  /**
+   * Takes a deletion back: the object lives again, with the version that it had. Idempotent with
+   * a request_id. Reasons: INVALID_REQUEST, PROJECT_NOT_FOUND, OBJECT_NOT_FOUND (also after a
+   * purge), ALREADY_EXISTS where the object lives, REVISION_MISMATCH, REQUEST_ID_REUSED,
+   * NO_PRIMARY.
+   *
+   * @generated from rpc stowage.v1.StorageService.UndeleteObject
+   */
+  undeleteObject: {
+    methodKind: "unary";
+    input: typeof UndeleteObjectRequestSchema;
+    output: typeof UndeleteObjectResponseSchema;
+  },
+  /**
+   * Moves an object to another key: the record with its content and metadata is made there, as a
+   * key of its own with a version of its own, and the source is deleted, in one commit. Idempotent
+   * with a request_id. Reasons: INVALID_REQUEST, PROJECT_NOT_FOUND, OBJECT_NOT_FOUND,
+   * ALREADY_EXISTS where a live object has the key, ETAG_MISMATCH, REVISION_MISMATCH,
+   * REQUEST_ID_REUSED, NO_PRIMARY.
+   *
+   * @generated from rpc stowage.v1.StorageService.MoveObject
+   */
+  moveObject: {
+    methodKind: "unary";
+    input: typeof MoveObjectRequestSchema;
+    output: typeof MoveObjectResponseSchema;
+  },
+  /**
+   * Moves every live object under a prefix to another prefix, as MoveObject does, in key order:
+   * all in one commit up to 1000 objects, else 1000 a call, each of which says how to go on.
+   * Idempotent with a request_id. Reasons: INVALID_REQUEST, PROJECT_NOT_FOUND, OBJECT_NOT_FOUND
+   * where nothing is there to move at the beginning, ALREADY_EXISTS where a live object has one of
+   * the keys (nothing of this call is then moved), RESUME_TOKEN_MISMATCH, REQUEST_ID_REUSED,
+   * NO_PRIMARY.
+   *
+   * @generated from rpc stowage.v1.StorageService.MovePrefix
+   */
+  movePrefix: {
+    methodKind: "unary";
+    input: typeof MovePrefixRequestSchema;
+    output: typeof MovePrefixResponseSchema;
+  },
+  /**
+   * Removes objects with their versions for good; only the audit trail and the change feed
+   * remember them. At most 1000 objects a call, in one commit. Idempotent with a request_id.
+   * Reasons: INVALID_REQUEST, PROJECT_NOT_FOUND, REQUEST_ID_REUSED, NO_PRIMARY.
+   *
+   * @generated from rpc stowage.v1.StorageService.PurgeObjects
+   */
+  purgeObjects: {
+    methodKind: "unary";
+    input: typeof PurgeObjectsRequestSchema;
+    output: typeof PurgeObjectsResponseSchema;
+  },
+  /**
+   * Streams groups of live objects with the same etag and size, the largest objects first. Any
+   * message's resume_token goes on behind its last group, on any node. Reasons: those of
+   * StreamObjects.
+   *
+   * @generated from rpc stowage.v1.StorageService.FindDuplicates
+   */
+  findDuplicates: {
+    methodKind: "server_streaming";
+    input: typeof FindDuplicatesRequestSchema;
+    output: typeof FindDuplicatesResponseSchema;
+  },
+  /**
+   * Figures of a project: objects and bytes by backend, versions, and what happened within 24
+   * hours. Reasons: INVALID_REQUEST, PROJECT_NOT_FOUND, and those of its freshness.
+   *
+   * @generated from rpc stowage.v1.StorageService.GetStatistics
+   */
+  getStatistics: {
+    methodKind: "unary";
+    input: typeof GetStatisticsRequestSchema;
+    output: typeof GetStatisticsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_stowage_v1_storage_service, 0);

@@ -10,7 +10,7 @@ import {
   type IngestObjectsRequest,
   IngestObjectsRequestSchema,
   type IngestObjectsResponse,
-} from '../../../gen/stowage/v1/storage_service_pb.js';
+} from '../../../gen/stowage/v1/storage_record_pb.js';
 import {
   type Client,
   lostConnection,
