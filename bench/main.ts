@@ -15,13 +15,14 @@ import { type BenchOptions, parseOptions, UsageError, usage } from './frame/opti
 import { runInTurns } from './frame/run-lane.js';
 import { lanes } from './lanes/index.js';
 import { Rig } from './rig/rig.js';
+import { SharedDatabases } from './rig/shared-databases.js';
 
 const root = join(import.meta.dirname, '..');
 
 async function runLane(
   lane: Lane,
   options: BenchOptions,
-  signal: AbortSignal,
+  { signal, shared }: { readonly signal: AbortSignal; readonly shared: SharedDatabases },
 ): Promise<RowResult[]> {
   const begun = performance.now();
   const onProgress = (step: string) => {
@@ -29,7 +30,8 @@ async function runLane(
     console.error(`${lane.name} ${seconds} s  ${step}`);
   };
   const { standbys, profile, repetitions: count } = options;
-  const rig = new Rig({ rows: options.rows ?? lane.rowsDefault, standbys, profile, onProgress });
+  const rows = options.rows ?? lane.rowsDefault;
+  const rig = new Rig({ rows, standbys, profile, onProgress, shared });
   try {
     const subjects = await lane.setup(rig);
     const samples = await runInTurns(subjects, { count, onProgress, signal });
@@ -59,8 +61,13 @@ async function run(options: BenchOptions): Promise<void> {
   await build();
   if (options.profile !== undefined) await mkdir(options.profile, { recursive: true });
   const rows: RowResult[] = [];
-  for (const lane of lanes.filter(({ name }) => options.lanes.includes(name))) {
-    rows.push(...(await runLane(lane, options, interrupted.signal)));
+  const shared = new SharedDatabases();
+  try {
+    for (const lane of lanes.filter(({ name }) => options.lanes.includes(name))) {
+      rows.push(...(await runLane(lane, options, { signal: interrupted.signal, shared })));
+    }
+  } finally {
+    await shared.close();
   }
   const { repetitions, standbys } = options;
   const { cpu, cores, loadAverage } = machine;

@@ -3,7 +3,9 @@
 import type { Lane } from '../frame/lane.js';
 import { exportLane } from './export.js';
 import { ingest } from './ingest.js';
+import { list } from './list.js';
 import { pointRead } from './point-read.js';
+import { search } from './search.js';
 import { wire } from './wire.js';
 
-export const lanes: readonly Lane[] = [wire, pointRead, exportLane, ingest];
+export const lanes: readonly Lane[] = [wire, pointRead, exportLane, list, search, ingest];

@@ -8,6 +8,7 @@ import type pg from 'pg';
 import { MeasuredChild } from './child.js';
 import { type BenchDatabase, connect, startDatabase } from './database.js';
 import { type BenchServer, startServer } from './server.js';
+import type { SharedDatabases } from './shared-databases.js';
 
 const tsx = import.meta.resolve('tsx');
 
@@ -20,6 +21,8 @@ export interface RigOptions {
   readonly profile: string | undefined;
   /** Told each step that takes time, as a phrase. */
   readonly onProgress: (step: string) => void;
+  /** Of the whole run. */
+  readonly shared: SharedDatabases;
 }
 
 /** A peer of ours that serves gRPC, in a process of its own. */
@@ -55,6 +58,28 @@ export class Rig {
     const database = await startDatabase(this.#options.standbys);
     this.defer(() => database.stop());
     return database;
+  }
+
+  /**
+   * The run's database of that name, which other lanes read too: the first one starts and fills it,
+   * and no lane changes it.
+   */
+  sharedDatabase(
+    name: string,
+    fill: (admin: pg.Client, database: BenchDatabase) => Promise<void>,
+  ): Promise<BenchDatabase> {
+    return this.#options.shared.get(`${name} ${this.rows}`, async () => {
+      this.progress('starting the cluster');
+      const database = await startDatabase(this.#options.standbys);
+      try {
+        const admin = await connect(database.adminUrl);
+        await fill(admin, database).finally(() => admin.end());
+        return database;
+      } catch (error) {
+        await database.stop();
+        throw error;
+      }
+    });
   }
 
   /** Opens a connection. */
