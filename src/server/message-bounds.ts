@@ -6,12 +6,8 @@
 import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf';
 import type { Duration, Timestamp } from '@bufbuild/protobuf/wkt';
 import type { FieldViolation } from '../errors.js';
+import { structBytesMax, structDepthMax } from '../lib/struct-bounds.js';
 import { protoKeyRule } from './proto-key.js';
-
-/** The largest Struct, as JSON text. */
-export const structBytesMax = 65_536;
-/** The deepest Struct: it is level 1 itself. */
-export const structDepthMax = 32;
 
 /** No more are looked for: each costs more memory than the few bytes that it takes to make one. */
 export const violationsMax = 50;

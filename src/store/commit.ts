@@ -16,6 +16,7 @@ export interface Change {
     | 'object.created'
     | 'object.updated'
     | 'object.deleted'
+    | 'object.undeleted'
     | 'project.created'
     | 'project.updated'
     | 'project.deleted';

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import type { StorageObject } from '../../gen/stowage/v1/storage_object_pb.js';
-import { StowageError } from '../errors.js';
+import { invalidField, StowageError } from '../errors.js';
 import { canonicalJson, type JsonMap } from '../lib/canonical-json.js';
 import { cutToMicros, type TimestampValue, toIsoMicros } from '../lib/timestamp.js';
 import { compareKeys } from './object-keys.js';
@@ -32,12 +32,16 @@ export interface ObjectInput extends Preconditions {
   readonly purgeAt: TimestampValue | undefined;
 }
 
-/** Brings a validated object to the form of this room. */
+/**
+ * Brings a validated object to the form of this room.
+ * @throws StowageError INVALID_REQUEST without a backend, which only an update may leave out.
+ */
 export function objectInput(
   object: StorageObject,
   path: string,
   preconditions: Preconditions = {},
 ): ObjectInput {
+  if (object.storageBackend === '') throw invalidField(`${path}.storage_backend`, 'is required');
   return {
     path,
     ifAbsent: preconditions.ifAbsent,
@@ -61,7 +65,9 @@ export function objectInput(
  * The inputs in key order, which is the order of locks.
  * @throws StowageError INVALID_REQUEST when a key is there twice: one commit has one state a key.
  */
-export function sortInputs(inputs: readonly ObjectInput[]): ObjectInput[] {
+export function sortInputs<Input extends Pick<ObjectInput, 'path' | 'objectKey'>>(
+  inputs: readonly Input[],
+): Input[] {
   const sorted = [...inputs].sort((left, right) => compareKeys(left.objectKey, right.objectKey));
   const violations = sorted
     .filter((input, at) => input.objectKey === sorted[at - 1]?.objectKey)

@@ -27,7 +27,8 @@ export interface ObjectRow {
   readonly revision: bigint;
 }
 
-const OBJECT = `object_key, id, size, content_type, etag, last_modified, version_id,
+/** The columns of an object. */
+export const OBJECT = `object_key, id, size, content_type, etag, last_modified, version_id,
     storage_backend, storage_class, metadata, owner, created_at, deleted_at, purge_at, revision`;
 
 const CUT = cutPage(OBJECT, 'object_key', [
@@ -115,23 +116,3 @@ export const listings = {
   all: listing('all-objects', ''),
   allOfBackend: listing('all-backend-objects', 'and storage_backend = $6'),
 } as const;
-
-/** Deletes a locked object and appends its delete marker as the latest version. */
-export const deleteObject = statement<ObjectRow>({
-  name: 'delete-object',
-  intent: 'write',
-  text: `
-    with deleted as (
-      update storage_objects
-      set deleted_at = $4, version_id = $3, revision = revision + 1, xid = pg_current_xact_id()
-      where project_id = $1 and object_key = $2
-      returning ${OBJECT}
-    ), marked as (
-      insert into storage_versions (project_id, object_key, version_id, size, etag, content_type,
-        last_modified, created_by, metadata, delete_marker)
-      select $1, object_key, version_id, 0, '', '', $4, $5, '{}', true
-      from deleted
-    )
-    select ${OBJECT}
-    from deleted`,
-});

@@ -1,4 +1,4 @@
-/** Statements that change objects; reads are in object-reads.sql.ts. */
+/** Statements that record objects; other changes are in object-changes.sql.ts. */
 
 import type { TimestampValue } from '../lib/timestamp.js';
 import { statement } from '../postgres/statement.js';
@@ -84,19 +84,4 @@ export const writeObjects = statement<{ object_key: string }>({
       on conflict do nothing
     )
     select object_key from written`,
-});
-
-/** An object to delete, locked. */
-export const lockObject = statement<{
-  etag: string;
-  revision: bigint;
-  deleted: boolean;
-}>({
-  name: 'lock-object',
-  intent: 'write',
-  text: `
-    select etag, revision, deleted_at is not null as deleted
-    from storage_objects
-    where project_id = $1 and object_key = $2
-    for update`,
 });

@@ -1,6 +1,5 @@
 /** Projects: made, read, changed and deleted softly. */
 
-import { createHash } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import { type Project, ProjectSchema } from '../../gen/stowage/v1/project_pb.js';
 import {
@@ -11,10 +10,11 @@ import {
   UpdateProjectResponseSchema,
 } from '../../gen/stowage/v1/project_service_pb.js';
 import { invalidField, StowageError } from '../errors.js';
-import { canonicalJson, type Json, type JsonMap } from '../lib/canonical-json.js';
+import { canonicalJson, type JsonMap } from '../lib/canonical-json.js';
 import type { Call } from '../postgres/call.js';
 import type { Transaction } from '../postgres/router-api.js';
 import { type Change, type CommitResult, commit, projectNotFound } from './commit.js';
+import { digestOf } from './digest.js';
 import { timestampMessage } from './messages.js';
 import { openPageToken, sealPageToken } from './page-token.js';
 import {
@@ -50,9 +50,6 @@ function toProject(row: ProjectRow): Project {
     revision: row.revision,
   });
 }
-
-const digestOf = (...parts: Json[]): Uint8Array =>
-  createHash('sha256').update(canonicalJson(parts)).digest();
 
 const changeOf = (
   kind: Change['kind'],

@@ -161,9 +161,10 @@ export const StorageService: GenService<{
     output: typeof SearchObjectsResponseSchema;
   },
   /**
-   * Changes what is known of an object beside its content; appends no version. Idempotent with a
-   * request_id. Reasons: INVALID_REQUEST, PROJECT_NOT_FOUND, OBJECT_NOT_FOUND, ETAG_MISMATCH,
-   * REVISION_MISMATCH, REQUEST_ID_REUSED, NO_PRIMARY.
+   * Changes what is known of an object beside its content; appends no version. What is just so
+   * already is left alone: the revision stays. Idempotent with a request_id. Reasons:
+   * INVALID_REQUEST, PROJECT_NOT_FOUND, OBJECT_NOT_FOUND, ETAG_MISMATCH, REVISION_MISMATCH,
+   * REQUEST_ID_REUSED, NO_PRIMARY.
    *
    * @generated from rpc stowage.v1.StorageService.UpdateObject
    */

@@ -41,7 +41,7 @@ export type UpdateObjectRequest = Message<"stowage.v1.UpdateObjectRequest"> & {
   requestId: string;
 
   /**
-   * The object with its new values; object_key says which.
+   * The object with its new values; object_key says which. What the mask does not name is ignored.
    *
    * @generated from field: stowage.v1.StorageObject object = 3;
    */
@@ -49,8 +49,11 @@ export type UpdateObjectRequest = Message<"stowage.v1.UpdateObjectRequest"> & {
 
   /**
    * What to change: `content_type`, `storage_backend`, `storage_class`, `metadata`, `owner`,
-   * `purge_at`; or `metadata.<key>` for one member, which is removed where the object has none. 1
-   * to 100 paths.
+   * `purge_at`; or `*`, which names all of these. `metadata` replaces everything; `metadata.<key>`
+   * sets one member, or removes it where `object.metadata` has none. The key is all that follows
+   * the first dot, further dots included. JSON writes masks in lowerCamelCase, so it can only name
+   * keys in lower-case words (`metadata.docType` is the key `doc_type`); other keys are changed by
+   * replacing `metadata`. 1 to 100 paths.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 4;
    */
@@ -215,7 +218,8 @@ export type BatchDeleteObjectsRequest = Message<"stowage.v1.BatchDeleteObjectsRe
   requestId: string;
 
   /**
-   * 1 to 1000 deletions, each key once. Their own `project` and `request_id` stay empty.
+   * 1 to 1000 deletions, each key once, with their preconditions. Their own `project` and
+   * `request_id` stay empty.
    *
    * @generated from field: repeated stowage.v1.DeleteObjectRequest requests = 3;
    */

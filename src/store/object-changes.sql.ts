@@ -1,0 +1,186 @@
+/**
+ * Statements that change objects which are there: updated, deleted, taken back and moved. Each but
+ * the locks is given rows that its transaction has locked.
+ */
+
+import { type Statement, statement } from '../postgres/statement.js';
+import { OBJECT, type ObjectRow } from './object-reads.sql.js';
+
+/** What preconditions are about, of a row that is locked. */
+export interface LockedKey {
+  readonly object_key: string;
+  readonly etag: string;
+  readonly revision: bigint;
+  readonly deleted: boolean;
+}
+
+/** What the change feed says of a changed object. */
+export interface ChangedKey {
+  readonly object_key: string;
+  readonly version_id: string;
+  readonly owner: string;
+  readonly revision: bigint;
+}
+
+const CHANGED = 'object_key, version_id, owner, revision';
+
+/** Locks what is there of some keys, in key order so that batches do not deadlock over it. */
+export const lockKeys = statement<LockedKey>({
+  name: 'lock-keys',
+  intent: 'write',
+  text: `
+    select object_key, etag, revision, deleted_at is not null as deleted
+    from storage_objects
+    where project_id = $1 and object_key = any($2::text[])
+    order by object_key
+    for update`,
+});
+
+/** One whole object, locked. */
+export const lockObject = statement<ObjectRow>({
+  name: 'lock-object',
+  intent: 'write',
+  text: `
+    select ${OBJECT}
+    from storage_objects
+    where project_id = $1 and object_key = $2
+    for update`,
+});
+
+/** Changes what is known beside the content; null for metadata leaves it. */
+export const updateObject = statement<ObjectRow>({
+  name: 'update-object',
+  intent: 'write',
+  text: `
+    update storage_objects
+    set content_type = $3, storage_backend = $4, storage_class = $5,
+      metadata = coalesce($6::jsonb, metadata), owner = $7, purge_at = $8::timestamptz,
+      revision = revision + 1, xid = pg_current_xact_id()
+    where project_id = $1 and object_key = $2
+    returning ${OBJECT}`,
+});
+
+/**
+ * Deletes objects and appends their delete markers as the latest versions. Parameters: project,
+ * keys, the markers' ids, time, and who deletes.
+ */
+function deletion<Row>(name: string, columns: string): Statement<Row> {
+  return statement<Row>({
+    name,
+    intent: 'write',
+    text: `
+    with deleted as (
+      update storage_objects
+      set deleted_at = $4::timestamptz, version_id = marker_id, revision = revision + 1,
+        xid = pg_current_xact_id()
+      from unnest($2::text[], $3::text[]) as doomed (doomed_key, marker_id)
+      where project_id = $1 and object_key = doomed_key
+      returning ${columns}
+    ), marked as (
+      insert into storage_versions (project_id, object_key, version_id, size, etag, content_type,
+        last_modified, created_by, metadata, delete_marker)
+      select $1, object_key, version_id, 0, '', '', $4::timestamptz, $5, '{}', true
+      from deleted
+    )
+    select ${columns}
+    from deleted`,
+  });
+}
+
+/** Deletes one object and gives it whole. */
+export const deleteObject = deletion<ObjectRow>('delete-object', OBJECT);
+
+/** Deletes a batch, whose objects would be too much to give. */
+export const deleteObjects = deletion<ChangedKey>('delete-objects', CHANGED);
+
+/**
+ * Takes a deletion back, with the version that the object had: the newest of its content, because a
+ * caller may have recorded an older version of its store again. A marker stays as the fact it is.
+ */
+export const undeleteObject = statement<ObjectRow>({
+  name: 'undelete-object',
+  intent: 'write',
+  text: `
+    update storage_objects as o
+    set deleted_at = null, revision = revision + 1, xid = pg_current_xact_id(),
+      version_id = (
+        select v.version_id
+        from storage_versions v
+        where v.project_id = o.project_id and v.object_key = o.object_key and not v.delete_marker
+        order by (v.etag = o.etag and v.size = o.size) desc, v.seq desc
+        limit 1
+      )
+    where project_id = $1 and object_key = $2
+    returning ${OBJECT}`,
+});
+
+/** Whether a moved object's version could be appended. */
+export interface Versioned {
+  readonly versioned: boolean;
+}
+
+/**
+ * Makes the records of objects under other keys, as live objects with a version each: the source's
+ * version id, unless the key has had it. A key where a live object is, or was made meanwhile, is
+ * not returned. Parameters: project, source keys, destination keys, ids, version ids, time, and who
+ * moves.
+ */
+function carrying<Row>(name: string, columns: string): Statement<Row & Versioned> {
+  return statement<Row & Versioned>({
+    name,
+    intent: 'write',
+    text: `
+    with carried as (
+      insert into storage_objects as t (project_id, object_key, id, size, content_type, etag,
+        last_modified, version_id, storage_backend, storage_class, metadata, owner, purge_at,
+        created_at)
+      select $1, m.destination_key, m.id, s.size, s.content_type, s.etag, s.last_modified,
+        case when exists (
+          select from storage_versions v
+          where v.project_id = $1 and v.object_key = m.destination_key
+            and v.version_id = s.version_id
+        ) then m.version_id else s.version_id end,
+        s.storage_backend, s.storage_class, s.metadata, s.owner, s.purge_at, $6::timestamptz
+      from unnest($2::text[], $3::text[], $4::uuid[], $5::text[])
+        as m (source_key, destination_key, id, version_id)
+      join storage_objects s on s.project_id = $1 and s.object_key = m.source_key
+      order by m.destination_key
+      on conflict (project_id, object_key) do update set
+        size = excluded.size, content_type = excluded.content_type, etag = excluded.etag,
+        last_modified = excluded.last_modified, version_id = excluded.version_id,
+        storage_backend = excluded.storage_backend, storage_class = excluded.storage_class,
+        metadata = excluded.metadata, owner = excluded.owner, purge_at = excluded.purge_at,
+        deleted_at = null, revision = t.revision + 1, xid = pg_current_xact_id()
+      where t.deleted_at is not null
+      returning ${OBJECT}
+    ), versioned as (
+      insert into storage_versions (project_id, object_key, version_id, size, etag, content_type,
+        last_modified, created_by, metadata)
+      select $1, object_key, version_id, size, etag, content_type, last_modified, $7, metadata
+      from carried
+      on conflict do nothing
+      returning object_key as versioned_key
+    )
+    select ${columns}, versioned_key is not null as versioned
+    from carried left join versioned on versioned_key = object_key`,
+  });
+}
+
+/** Carries one object to another key and gives it whole. */
+export const carryObject = carrying<ObjectRow>('carry-object', OBJECT);
+
+/** Carries a batch, whose objects would be too much to give. */
+export const carryObjects = carrying<ChangedKey>('carry-objects', CHANGED);
+
+/** Live keys behind $2, at or above $3 and below $4; at most $5. */
+export const listKeys = statement<{ object_key: string }>({
+  name: 'list-keys',
+  intent: 'readPrimary',
+  text: `
+    select object_key
+    from storage_objects
+    where project_id = $1 and object_key > $2 and object_key >= $3 and object_key < $4
+      and deleted_at is null
+    order by object_key
+    limit $5`,
+});
