@@ -1,19 +1,24 @@
 /** StorageService: what moves objects. */
 
 import type { StorageService } from '../../gen/stowage/v1/storage_service_pb.js';
-import { StowageError } from '../errors.js';
+import { moveObject } from '../store/move-objects.js';
+import { movePrefix } from '../store/move-prefix.js';
 import type { Store } from '../store/store.js';
-import type { Handlers } from './handler.js';
+import { type Handlers, scopedCall } from './handler.js';
 
 /** Handlers of storage_move.proto. */
-export function moveHandlers(_store: Store) {
+export function moveHandlers(store: Store) {
   return {
-    moveObject() {
-      throw new StowageError('UNIMPLEMENTED');
+    async moveObject(request, context) {
+      const call = scopedCall(context, { project: request.project });
+      const { response, token } = await moveObject(store, call, request);
+      return { ...response, token };
     },
 
-    movePrefix() {
-      throw new StowageError('UNIMPLEMENTED');
+    async movePrefix(request, context) {
+      const call = scopedCall(context, { project: request.project });
+      const { response, token } = await movePrefix(store, call, request);
+      return { ...response, token };
     },
   } satisfies Partial<Handlers<typeof StorageService>>;
 }

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stowage/v1/storage_move.proto.
  */
 export const file_stowage_v1_storage_move: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zdG93YWdlL3YxL3N0b3JhZ2VfbW92ZS5wcm90bxIKc3Rvd2FnZS52MSKoAwoRTW92ZU9iamVjdFJlcXVlc3QSNgoHcHJvamVjdBgBIAEoCUIlukgiciAyHl4oW2EtejAtOV1bYS16MC05Ll8tXXswLDYyfSk/JBIfCgpyZXF1ZXN0X2lkGAIgASgJQgu6SAjYAQFyA7ABARIiCgpzb3VyY2Vfa2V5GAMgASgJQg66SAtyCRABKIAIugEBABInCg9kZXN0aW5hdGlvbl9rZXkYBCABKAlCDrpIC3IJEAEogAi6AQEAEigKDWlmX21hdGNoX2V0YWcYBSABKAlCDLpICXIHKIACugEBAEgAiAEBEiEKC2lmX3JldmlzaW9uGAYgASgDQge6SAQiAigBSAGIAQE6frpIexp5ChBvbmVfcHJlY29uZGl0aW9uEjBzZXQgYXQgbW9zdCBvbmUgb2YgaWZfbWF0Y2hfZXRhZyBhbmQgaWZfcmV2aXNpb24aMyEoaGFzKHRoaXMuaWZfbWF0Y2hfZXRhZykgJiYgaGFzKHRoaXMuaWZfcmV2aXNpb24pKUIQCg5faWZfbWF0Y2hfZXRhZ0IOCgxfaWZfcmV2aXNpb24iTgoSTW92ZU9iamVjdFJlc3BvbnNlEikKBm9iamVjdBgBIAEoCzIZLnN0b3dhZ2UudjEuU3RvcmFnZU9iamVjdBINCgV0b2tlbhgCIAEoCSLdAQoRTW92ZVByZWZpeFJlcXVlc3QSNgoHcHJvamVjdBgBIAEoCUIlukgiciAyHl4oW2EtejAtOV1bYS16MC05Ll8tXXswLDYyfSk/JBIfCgpyZXF1ZXN0X2lkGAIgASgJQgu6SAjYAQFyA7ABARIlCg1zb3VyY2VfcHJlZml4GAMgASgJQg66SAtyCRABKIAIugEBABIoChJkZXN0aW5hdGlvbl9wcmVmaXgYBCABKAlCDLpICXIHKIAIugEBABIeCgxyZXN1bWVfdG9rZW4YBSABKAlCCLpIBXIDKIAgIkgKEk1vdmVQcmVmaXhSZXNwb25zZRINCgVtb3ZlZBgBIAEoAxIUCgxyZXN1bWVfdG9rZW4YAiABKAkSDQoFdG9rZW4YAyABKAlCUwoOZGV2LnN0b3dhZ2UudjFQAVokc3Rvd2FnZS5kZXYvZ2VuL3N0b3dhZ2UvdjE7c3Rvd2FnZXYxqgIKU3Rvd2FnZS5WMeoCC1N0b3dhZ2U6OlYxYgZwcm90bzM", [file_buf_validate_validate, file_stowage_v1_storage_object]);
+  fileDesc("Ch1zdG93YWdlL3YxL3N0b3JhZ2VfbW92ZS5wcm90bxIKc3Rvd2FnZS52MSKoAwoRTW92ZU9iamVjdFJlcXVlc3QSNgoHcHJvamVjdBgBIAEoCUIlukgiciAyHl4oW2EtejAtOV1bYS16MC05Ll8tXXswLDYyfSk/JBIfCgpyZXF1ZXN0X2lkGAIgASgJQgu6SAjYAQFyA7ABARIiCgpzb3VyY2Vfa2V5GAMgASgJQg66SAtyCRABKIAIugEBABInCg9kZXN0aW5hdGlvbl9rZXkYBCABKAlCDrpIC3IJEAEogAi6AQEAEigKDWlmX21hdGNoX2V0YWcYBSABKAlCDLpICXIHKIACugEBAEgAiAEBEiEKC2lmX3JldmlzaW9uGAYgASgDQge6SAQiAigBSAGIAQE6frpIexp5ChBvbmVfcHJlY29uZGl0aW9uEjBzZXQgYXQgbW9zdCBvbmUgb2YgaWZfbWF0Y2hfZXRhZyBhbmQgaWZfcmV2aXNpb24aMyEoaGFzKHRoaXMuaWZfbWF0Y2hfZXRhZykgJiYgaGFzKHRoaXMuaWZfcmV2aXNpb24pKUIQCg5faWZfbWF0Y2hfZXRhZ0IOCgxfaWZfcmV2aXNpb24iTgoSTW92ZU9iamVjdFJlc3BvbnNlEikKBm9iamVjdBgBIAEoCzIZLnN0b3dhZ2UudjEuU3RvcmFnZU9iamVjdBINCgV0b2tlbhgCIAEoCSLfAQoRTW92ZVByZWZpeFJlcXVlc3QSNgoHcHJvamVjdBgBIAEoCUIlukgiciAyHl4oW2EtejAtOV1bYS16MC05Ll8tXXswLDYyfSk/JBIfCgpyZXF1ZXN0X2lkGAIgASgJQgu6SAjYAQFyA7ABARIlCg1zb3VyY2VfcHJlZml4GAMgASgJQg66SAtyCRABKIAIugEBABIqChJkZXN0aW5hdGlvbl9wcmVmaXgYBCABKAlCDrpIC3IJEAEogAi6AQEAEh4KDHJlc3VtZV90b2tlbhgFIAEoCUIIukgFcgMogCAiSAoSTW92ZVByZWZpeFJlc3BvbnNlEg0KBW1vdmVkGAEgASgDEhQKDHJlc3VtZV90b2tlbhgCIAEoCRINCgV0b2tlbhgDIAEoCUJTCg5kZXYuc3Rvd2FnZS52MVABWiRzdG93YWdlLmRldi9nZW4vc3Rvd2FnZS92MTtzdG93YWdldjGqAgpTdG93YWdlLlYx6gILU3Rvd2FnZTo6VjFiBnByb3RvMw", [file_buf_validate_validate, file_stowage_v1_storage_object]);
 
 /**
  * Which object to move, and whereto. At most one of the two preconditions may be set; they are
@@ -46,7 +46,7 @@ export type MoveObjectRequest = Message<"stowage.v1.MoveObjectRequest"> & {
   sourceKey: string;
 
   /**
-   * The key that shall be; no live object may have it.
+   * The key that shall be: another than the source, and no live object may have it.
    *
    * @generated from field: string destination_key = 4;
    */
@@ -103,7 +103,10 @@ export const MoveObjectResponseSchema: GenMessage<MoveObjectResponse> = /*@__PUR
   messageDesc(file_stowage_v1_storage_move, 1);
 
 /**
- * Which objects to move: each key that begins with the one prefix gets the other instead.
+ * Which objects to move: each key that begins with the one prefix gets the other instead. Where it
+ * takes several calls, an object that appears meanwhile is moved if its key lies behind the last
+ * one moved, and stays if it lies before. A key that would be over 1024 bytes is INVALID_REQUEST,
+ * and nothing of its call is moved.
  *
  * @generated from message stowage.v1.MovePrefixRequest
  */
@@ -132,7 +135,7 @@ export type MovePrefixRequest = Message<"stowage.v1.MovePrefixRequest"> & {
   sourcePrefix: string;
 
   /**
-   * The prefix that shall be; neither may begin with the other. At most 1024 bytes.
+   * The prefix that shall be; neither may begin with the other. 1 to 1024 bytes.
    *
    * @generated from field: string destination_prefix = 4;
    */
@@ -168,7 +171,7 @@ export type MovePrefixResponse = Message<"stowage.v1.MovePrefixResponse"> & {
   moved: bigint;
 
   /**
-   * Not empty: there are more than one commit takes; go on with it.
+   * Not empty: there are more than one commit takes; go on behind the last key with it.
    *
    * @generated from field: string resume_token = 2;
    */
