@@ -294,7 +294,7 @@ describe('a mask in JSON', () => {
     return { status: response.status, body: await response.text() };
   }
 
-  it('names keys in lower-case words, and is told where it names another than is meant', async () => {
+  it('names keys in lower-case words, and no other by accident', async () => {
     const { storage } = service.doors.gRPC;
     const objectKey = 'json/mask';
     const metadata = { doc_type: 'Invoice', docType: 'Old' };
