@@ -238,6 +238,14 @@ describe.each(doorNames)('deletions through %s', (door) => {
     expect(object).toMatchObject({ versionId: 'v1', etag: 'one', revision: 9n });
   });
 
+  it('does not take a marker for the version of an empty object', async () => {
+    const { storage } = clients();
+    const { objectKey, versionId } = await record(key('empty'), { etag: '' });
+    await storage.deleteObject({ objectKey });
+    const { object } = await storage.undeleteObject({ objectKey });
+    expect(object).toMatchObject({ versionId, etag: '', size: 0n });
+  });
+
   it('takes back only what is deleted', async () => {
     const { storage } = clients();
     const before = await record(key('alive'));
