@@ -52,7 +52,7 @@ export async function lockMoves(
 export async function carryLocked<Row extends sql.ChangedKey>(
   transaction: Transaction,
   call: Call,
-  statement: Statement<Row & sql.Versioned>,
+  statement: Statement<Row & sql.CarriedRow>,
   moves: readonly Move[],
   locked: LockedKeys,
 ): Promise<{ readonly rows: readonly Row[]; readonly changes: readonly Change[] }> {
@@ -71,7 +71,7 @@ export async function carryLocked<Row extends sql.ChangedKey>(
   const carried = new Set(rows.map((row) => row.object_key));
   refuseTaken(destinations.find((key) => !carried.has(key)));
   // A key that was made and deleted since the lock has a history that the statement did not see.
-  if (rows.some(({ versioned }) => !versioned)) {
+  if (rows.length > Number(rows[0]?.versions_made ?? 0n)) {
     throw new StowageError('OVERLOADED', { retryDelayMs: 100 });
   }
   const deleted = await deleteLocked(

@@ -114,9 +114,10 @@ export const undeleteObject = statement<ObjectRow>({
     returning ${OBJECT}`,
 });
 
-/** Whether a moved object's version could be appended. */
-export interface Versioned {
-  readonly versioned: boolean;
+/** What a carried object has beside its columns. */
+export interface CarriedRow {
+  /** Versions that the statement could append; one an object, if all is well. */
+  readonly versions_made: bigint;
 }
 
 /**
@@ -125,8 +126,8 @@ export interface Versioned {
  * not returned. Parameters: project, source keys, destination keys, ids, version ids, time, and who
  * moves.
  */
-function carrying<Row>(name: string, columns: string): Statement<Row & Versioned> {
-  return statement<Row & Versioned>({
+function carrying<Row>(name: string, columns: string): Statement<Row & CarriedRow> {
+  return statement<Row & CarriedRow>({
     name,
     intent: 'write',
     text: `
@@ -159,10 +160,10 @@ function carrying<Row>(name: string, columns: string): Statement<Row & Versioned
       select $1, object_key, version_id, size, etag, content_type, last_modified, $7, metadata
       from carried
       on conflict do nothing
-      returning object_key as versioned_key
+      returning true
     )
-    select ${columns}, versioned_key is not null as versioned
-    from carried left join versioned on versioned_key = object_key`,
+    select ${columns}, (select count(*) from versioned) as versions_made
+    from carried`,
   });
 }
 
