@@ -1,15 +1,14 @@
 /** StorageService: what searches objects. */
 
 import type { StorageService } from '../../gen/stowage/v1/storage_service_pb.js';
-import { StowageError } from '../errors.js';
+import { searchObjects } from '../store/search-objects.js';
 import type { Store } from '../store/store.js';
-import type { Handlers } from './handler.js';
+import { type Handlers, scopedCall } from './handler.js';
 
 /** Handlers of storage_search.proto. */
-export function searchHandlers(_store: Store) {
+export function searchHandlers(store: Store) {
   return {
-    searchObjects() {
-      throw new StowageError('UNIMPLEMENTED');
-    },
+    searchObjects: (request, context) =>
+      searchObjects(store, scopedCall(context, request), request),
   } satisfies Partial<Handlers<typeof StorageService>>;
 }

@@ -9,6 +9,7 @@ import { StowageError } from '../errors.js';
 import type { Call } from '../postgres/call.js';
 import type { Router, Transaction } from '../postgres/router-api.js';
 import { closeCommit, openCommit, readRequest } from './commit.sql.js';
+import { indexForSearch } from './search-index.js';
 
 /** One change of one resource: a reference for the change feed, not an image. */
 export interface Change {
@@ -81,6 +82,7 @@ export async function commit<Response extends DescMessage>(
     if (mutation.projectMustExist && !opened?.project_found) throw projectNotFound(call.project);
     if (digest !== null && !opened?.claimed) return answered(transaction, call, mutation, digest);
     const written = await mutation.write(transaction);
+    await indexForSearch(transaction, call.project, objectKeysOf(written.changes));
     if (written.changes.length > 0 || requestId !== null) {
       const response = toBinary(mutation.responseSchema, written.response);
       await transaction.run(closeCommit, closing(call, mutation, requestId, response, written));
@@ -88,6 +90,13 @@ export async function commit<Response extends DescMessage>(
     return written.response;
   });
   return { response: value, token };
+}
+
+/** The keys of the objects that changed, each once; changes of projects have none. */
+function objectKeysOf(changes: readonly Change[]): string[] {
+  const objectKeys = new Set(changes.map(({ objectKey }) => objectKey));
+  objectKeys.delete('');
+  return [...objectKeys];
 }
 
 /** What a request whose id is taken was answered. */

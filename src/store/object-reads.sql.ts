@@ -31,19 +31,16 @@ export interface ObjectRow {
 export const OBJECT = `object_key, id, size, content_type, etag, last_modified, version_id,
     storage_backend, storage_class, metadata, owner, created_at, deleted_at, purge_at, revision`;
 
-const CUT = cutPage(OBJECT, 'object_key', [
-  'object_key',
-  'version_id',
-  'etag',
-  'content_type',
-  'owner',
-]);
+/** The texts among them that a caller may fill. */
+export const OBJECT_TEXTS = ['object_key', 'version_id', 'etag', 'content_type', 'owner'] as const;
+
+const CUT = cutPage(OBJECT, 'object_key', OBJECT_TEXTS);
 
 /**
  * Nothing is found in a project that is deleted. A condition of the read itself, which the planner
  * asks once, because a statement of its own would be a second round trip.
  */
-const IN_PROJECT = `
+export const IN_PROJECT = `
         and exists (select from projects where project_id = $1 and deleted_at is null)`;
 
 /** One object, deleted or not. */

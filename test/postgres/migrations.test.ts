@@ -19,9 +19,14 @@ async function emptyDatabase(): Promise<TestDatabase> {
 async function objectsOf(database: TestDatabase): Promise<string[]> {
   const connection = await database.connect();
   const rows = await connection.query<{ name: string }>(
+    // What belongs to an extension comes and stays with it.
     `select relname as name from pg_class where relnamespace = 'public'::regnamespace
      union all
-     select proname from pg_proc where pronamespace = 'public'::regnamespace
+     select proname from pg_proc
+     where pronamespace = 'public'::regnamespace
+       and not exists (select from pg_depend
+                       where classid = 'pg_proc'::regclass and objid = pg_proc.oid
+                         and deptype = 'e')
      order by name`,
   );
   return rows.map((row) => row.name);

@@ -115,6 +115,12 @@ describe('the service role', () => {
     await service.query(`insert into storage_versions (project_id, object_key, version_id, size,
                            last_modified)
                          values ('default', 'k', 'v', 1, now())`);
+    await service.query(`insert into storage_search (project_id, object_key, storage_backend,
+                           search_vector, indexed_revision)
+                         values ('default', 'k', 's3',
+                                 stowage_search_vector('k', 'text/plain', '{"a": "ü"}'), 1)`);
+    await service.query(`update storage_search set indexed_revision = 2`);
+    await service.query(`delete from storage_search`);
     await service.query(`insert into storage_changes (project_id, kind, object_key, revision)
                          values ('default', 'object.created', 'k', 1)`);
     await service.query(`insert into storage_audit (project_id, id, action)
@@ -148,6 +154,9 @@ describe('the other roles', () => {
          union all
          select coalesce(proacl, acldefault('f', proowner)) from pg_proc
          where pronamespace = 'public'::regnamespace
+           and not exists (select from pg_depend
+                           where classid = 'pg_proc'::regclass and objid = pg_proc.oid
+                             and deptype = 'e')
        ) as objects, aclexplode(acl) as entry
        where entry.grantee = 0`,
     );

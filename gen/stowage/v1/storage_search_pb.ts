@@ -115,8 +115,8 @@ export type SearchObjectsResponse = Message<"stowage.v1.SearchObjectsResponse"> 
   nextPageToken: string;
 
   /**
-   * More objects match than are ranked: the best may be among those that were not looked at. Make
-   * the query narrower.
+   * More objects match than the 2000 that are ranked: the best may be among those that were not
+   * looked at. Make the query narrower.
    *
    * @generated from field: bool truncated = 3;
    */
@@ -151,7 +151,8 @@ export type SearchHit = Message<"stowage.v1.SearchHit"> & {
   score: number;
 
   /**
-   * Where it matches, the matching words between U+00AB and U+00BB; only if asked for.
+   * Where it matches, at most four of key, content type and values of metadata, with the matching
+   * words between U+00AB and U+00BB; only if asked for.
    *
    * @generated from field: string highlight = 3;
    */
@@ -179,29 +180,32 @@ export enum SearchSyntax {
   UNSPECIFIED = 0,
 
   /**
-   * As search engines on the web: words that must all be there, `"a phrase"`, `or`, `-not`. Every
-   * text is a valid query.
+   * As search engines on the web: words that must all be there, `"a phrase"`, `or`, `-not`. No text
+   * is a syntax error; one that asks for no word to be there is INVALID_REQUEST.
    *
    * @generated from enum value: SEARCH_SYNTAX_WEB = 1;
    */
   WEB = 1,
 
   /**
-   * PostgreSQL's tsquery: `invoice & (finance | tax) & !draft`, `invoic:*`, `a <-> b`.
+   * PostgreSQL's tsquery: `invoice & (finance | tax) & !draft`, `invoic:*`, `a <-> b`, `invoice:A`
+   * (in the key; B is metadata, C the content type). A broken one is INVALID_REQUEST, whose
+   * ErrorInfo has `position`, in characters from 1.
    *
    * @generated from enum value: SEARCH_SYNTAX_TSQUERY = 2;
    */
   TSQUERY = 2,
 
   /**
-   * Keys that hold the query as a part, whatever its case.
+   * Keys that hold the query as a part, whatever its case: the more of the key it is, the better.
    *
    * @generated from enum value: SEARCH_SYNTAX_KEY_SUBSTRING = 3;
    */
   KEY_SUBSTRING = 3,
 
   /**
-   * Keys that are like the query, by the share of trigrams they have in common.
+   * Keys that are like the query, by the share of trigrams they have in common. At most 64
+   * characters.
    *
    * @generated from enum value: SEARCH_SYNTAX_KEY_SIMILAR = 4;
    */
