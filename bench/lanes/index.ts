@@ -6,6 +6,15 @@ import { ingest } from './ingest.js';
 import { list } from './list.js';
 import { pointRead } from './point-read.js';
 import { search } from './search.js';
+import { searchCost } from './search-cost.js';
 import { wire } from './wire.js';
 
-export const lanes: readonly Lane[] = [wire, pointRead, exportLane, list, search, ingest];
+export const lanes: readonly Lane[] = [
+  wire,
+  pointRead,
+  exportLane,
+  list,
+  search,
+  ingest,
+  searchCost,
+];

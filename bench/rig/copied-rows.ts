@@ -4,6 +4,7 @@ import { v7 as uuid } from 'uuid';
 import { frameCopyData } from './copy.js';
 import type { IngestedObject } from './ingested-objects.js';
 import { PROJECT } from './objects.js';
+import { searchVector } from './search-vector.js';
 
 /** What goes into one table. */
 export interface CopiedTable {
@@ -47,6 +48,10 @@ export function copiedTables(objects: readonly IngestedObject[]): CopiedTable[] 
           ...[PROJECT, row.key, row.versionId, row.size, row.etag, row.contentType],
           ...[row.modified, 'anonymous', row.json],
         ),
+    ),
+    table(
+      'storage_search (project_id, object_key, storage_backend, search_vector, indexed_revision)',
+      (row) => line(PROJECT, row.key, row.storageBackend, searchVector(row), 1),
     ),
     table(
       'storage_changes (project_id, kind, object_key, revision, version_id, owner, actor)',
