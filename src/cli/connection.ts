@@ -45,7 +45,7 @@ export function withConnectionOptions(command: Command, defaults: ClientDefaults
 
 /** Opens the way to the server; who calls closes it. */
 export function connect(options: ConnectionOptions, defaults: ClientDefaults): StowageTransport {
-  return createTransport({ address: options.server, token: options.token ?? defaults.token });
+  return createTransport({ endpoints: options.server, token: options.token ?? defaults.token });
 }
 
 /**

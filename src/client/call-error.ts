@@ -51,6 +51,17 @@ export class CallError extends Error {
     this.retryDelayMs = facts.retryDelayMs;
     this.requestId = facts.metadata['request_id'];
   }
+
+  /** What the client itself says of a call: no answer of the service is behind it. */
+  static local(message: string, code: Code, retry: RetryClass): CallError {
+    const facts = { code, retry, reason: undefined, violations: [], metadata: {} };
+    return new CallError(message, { ...facts, retryDelayMs: undefined }, undefined);
+  }
+}
+
+/** As Connect's transports and interceptors throw it; {@link toStowageError} takes it out again. */
+export function asConnectError(error: CallError): ConnectError {
+  return new ConnectError(error.message, error.code, undefined, undefined, error);
 }
 
 function isReason(text: string | undefined): text is Reason {
@@ -83,6 +94,7 @@ function retryDelayMsOf(error: ConnectError): number | undefined {
 export function toStowageError(thrown: unknown): CallError {
   if (thrown instanceof CallError) return thrown;
   const error = ConnectError.from(thrown);
+  if (error.cause instanceof CallError) return error.cause;
   const info = error.findDetails(ErrorInfoSchema).find((detail) => detail.domain === domain);
   const reason = isReason(info?.reason) ? info.reason : undefined;
   const facts: CallErrorFacts = {

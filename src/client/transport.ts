@@ -1,56 +1,67 @@
 /**
- * The way from a program to a Stowage server: one HTTP/2 connection that speaks gRPC, with
- * keepalive and a deadline on every unary call. It does not retry: who calls knows what may be
- * repeated.
+ * The way from a program to a Stowage server: Connect's transport over a grpc-js channel, with
+ * keepalive, deadlines, request ids and freshness tokens. It does not retry: who calls knows what
+ * may be repeated.
  */
 
-import type { Interceptor, Transport } from '@connectrpc/connect';
-import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
+import {
+  type DescMessage,
+  type DescMethod,
+  fromBinary,
+  type Message,
+  type MessageShape,
+  toBinary,
+} from '@bufbuild/protobuf';
+import {
+  Code,
+  ConnectError,
+  createContextValues,
+  type Interceptor,
+  type StreamRequest,
+  type StreamResponse,
+  type Transport,
+  type UnaryRequest,
+  type UnaryResponse,
+} from '@connectrpc/connect';
+import { runStreamingCall, runUnaryCall } from '@connectrpc/connect/protocol';
 import { keepEveryCharacter } from '../wire/utf8.js';
-
-/** Where to connect and how. */
-export interface TransportOptions {
-  /**
-   * The server: `host`, `host:port`, `[v6]:port`, or a URL with `http:` (plain text) or `https:`.
-   * The port is 50051 where none is given.
-   */
-  readonly address: string;
-  /** Sent as `authorization: Bearer <token>` with every call; left out or empty: none is sent. */
-  readonly token?: string | undefined;
-  /** Deadline of a unary call that names none, in milliseconds; default 10,000; streams: none. */
-  readonly timeoutMs?: number;
-  /** Milliseconds of silence on a busy connection before it is probed; default 10,000. */
-  readonly keepaliveIntervalMs?: number;
-  /** Milliseconds a probe may stay unanswered before the connection is given up; default 5,000. */
-  readonly keepaliveTimeoutMs?: number;
-}
+import { carryTokens } from './carry-tokens.js';
+import { openChannel } from './channel.js';
+import { Connection, type ConnectionState, type ReadyOptions } from './connection.js';
+import { FreshnessTokens } from './freshness-tokens.js';
+import { type Settings, settingsOf, type TransportOptions } from './options.js';
+import { requestIds } from './request-ids.js';
+import { Silence } from './silence.js';
+import type { WireCall } from './wire-call.js';
+import { toMetadata } from './wire-metadata.js';
 
 /** A transport for `createClient` that owns its connection. */
-export interface StowageTransport extends Transport {
-  /** Ends the connection and every call on it. A call after it connects anew. */
-  close(): void;
+export interface StowageTransport
+  extends Transport,
+    Pick<Connection, 'onStateChange' | 'ready' | 'close'> {
+  /** The connection's state. */
+  readonly state: ConnectionState;
 }
-
-const portDefault = '50051';
 
 keepEveryCharacter();
 
 /**
- * Completes an address to the URL of a server.
+ * Makes a transport. Nothing is connected before the first call or `ready()`.
  *
- * @throws {TypeError} where the address is none, or has a path, a query or credentials
+ * @throws {TypeError} where the endpoints cannot be used
  */
-export function parseAddress(address: string): URL {
-  const isUrl = /^https?:\/\//.test(address);
-  const text = isUrl ? address : `http://${address}`;
-  if (!URL.canParse(text)) throw new TypeError(`not a server address: ${address}`);
-  const url = new URL(text);
-  if (url.pathname !== '/' || url.search !== '' || url.hash !== '' || url.username !== '') {
-    throw new TypeError(`a server address has only a host and a port: ${address}`);
-  }
-  // A URL forgets a port that is its scheme's own, so `:80` must be looked for in the text.
-  if (url.port === '' && !/:\d+\/?$/.test(text)) url.port = portDefault;
-  return url;
+export function createTransport(options: TransportOptions): StowageTransport {
+  const settings = settingsOf(options);
+  return new GrpcTransport(settings, new Connection(openChannel(settings), settings.timeoutMs));
+}
+
+/**
+ * What a call passes on its way out, the outermost first. What repeats calls belongs behind these,
+ * so that all attempts of a call have one request id; its deadline is fixed before them.
+ */
+function interceptorsOf({ interceptors, token }: Settings): Interceptor[] {
+  const carrying = carryTokens(new FreshnessTokens());
+  return [...interceptors, ...(token === undefined ? [] : [bearer(token)]), requestIds, carrying];
 }
 
 function bearer(token: string): Interceptor {
@@ -60,31 +71,162 @@ function bearer(token: string): Interceptor {
   };
 }
 
-/**
- * Makes a transport. Nothing is connected before the first call; a lost connection is made again
- * by the next call.
- *
- * @throws {TypeError} where the address is none
- */
-export function createTransport(options: TransportOptions): StowageTransport {
-  const { timeoutMs = 10_000, token } = options;
-  const url = parseAddress(options.address);
-  const connection = new Http2SessionManager(url, {
-    pingIntervalMs: options.keepaliveIntervalMs ?? 10_000,
-    pingTimeoutMs: options.keepaliveTimeoutMs ?? 5_000,
-  });
-  const inner = createGrpcTransport({
-    baseUrl: url.origin,
-    sessionManager: connection,
-    // The fast door never compresses: asking for it only costs header bytes.
-    acceptCompression: [],
-    interceptors: token === undefined || token === '' ? [] : [bearer(token)],
-  });
-  return {
-    // Connect's own default deadline would end streams too, hence it is set here.
-    unary: (method, signal, callTimeoutMs, ...rest) =>
-      inner.unary(method, signal, callTimeoutMs ?? timeoutMs, ...rest),
-    stream: inner.stream,
-    close: () => connection.abort(),
+class GrpcTransport implements StowageTransport {
+  readonly #settings: Settings;
+  readonly #connection: Connection;
+  readonly #interceptors: Interceptor[];
+
+  constructor(settings: Settings, connection: Connection) {
+    this.#settings = settings;
+    this.#connection = connection;
+    this.#interceptors = interceptorsOf(settings);
+  }
+
+  get state(): ConnectionState {
+    return this.#connection.state;
+  }
+
+  onStateChange(...args: Parameters<Connection['onStateChange']>): () => void {
+    return this.#connection.onStateChange(...args);
+  }
+
+  ready(options?: ReadyOptions): Promise<void> {
+    return this.#connection.ready(options);
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  readonly unary: Transport['unary'] = (method, signal, timeoutMs, header, message, values) => {
+    const deadlineMs = deadlineIn(timeoutMs ?? this.#settings.timeoutMs);
+    return runUnaryCall({
+      req: { stream: false, method, message, ...requestOf(method, header, values) },
+      next: (request) => this.#callUnary(request, deadlineMs),
+      interceptors: this.#interceptors,
+      ...(signal === undefined ? {} : { signal }),
+    });
   };
+
+  readonly stream: Transport['stream'] = (method, signal, timeoutMs, header, message, values) => {
+    const deadlineMs = deadlineIn(timeoutMs ?? 0);
+    return runStreamingCall({
+      req: { stream: true, method, message, ...requestOf(method, header, values) },
+      next: (request) => this.#callStream(request, deadlineMs),
+      interceptors: this.#interceptors,
+      ...(signal === undefined ? {} : { signal }),
+    });
+  };
+
+  async #callUnary<I extends DescMessage, O extends DescMessage>(
+    request: UnaryRequest<I, O>,
+    deadlineMs: number,
+  ): Promise<UnaryResponse<I, O>> {
+    const { method, service } = request;
+    const bytes = encode(method.input, request.message);
+    const wire = this.#open(request, deadlineMs);
+    void wire.write(bytes);
+    wire.halfClose();
+    const answer = await wire.read();
+    // The status comes behind the message, and only then the call was done.
+    if (answer === undefined || (await wire.read()) !== undefined) {
+      const error = new ConnectError('the answer is not one message', Code.Internal);
+      wire.cancel(error);
+      throw error;
+    }
+    const message = decode(method.output, answer);
+    const header = await wire.header;
+    return { stream: false, service, method, header, message, trailer: wire.trailer };
+  }
+
+  async #callStream<I extends DescMessage, O extends DescMessage>(
+    request: StreamRequest<I, O>,
+    deadlineMs: number,
+  ): Promise<StreamResponse<I, O>> {
+    const { method, service } = request;
+    const wire = this.#open(request, deadlineMs);
+    const silence = new Silence(wire, {
+      timeoutMs: this.#settings.streamIdleTimeoutMs,
+      isBidi: method.methodKind === 'bidi_streaming',
+    });
+    void send(request, wire, silence);
+    const header = await silence.during(wire.header);
+    const message = receive(method.output, wire, silence);
+    return { stream: true, service, method, header, message, trailer: wire.trailer };
+  }
+
+  #open(request: UnaryRequest | StreamRequest, deadlineMs: number): WireCall {
+    const { method, header, signal } = request;
+    const path = `/${method.parent.typeName}/${method.name}`;
+    const wire = this.#connection.open(path, toMetadata(header), deadlineMs);
+    const abort = () => wire.cancel(ConnectError.from(signal.reason, Code.Canceled));
+    // The signal is the call's own, made by Connect, and goes with it.
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+    return wire;
+  }
+}
+
+/** Zero and less mean none, as in Connect's own transports. */
+function deadlineIn(timeoutMs: number): number {
+  return timeoutMs <= 0 ? Number.POSITIVE_INFINITY : Date.now() + timeoutMs;
+}
+
+function requestOf(
+  method: DescMethod,
+  header: ConstructorParameters<typeof Headers>[0],
+  contextValues = createContextValues(),
+) {
+  return {
+    service: method.parent,
+    requestMethod: 'POST',
+    // Only for interceptors that look at it: the channel chooses the server of each call.
+    url: `stowage:/${method.parent.typeName}/${method.name}`,
+    header: new Headers(header),
+    contextValues,
+  };
+}
+
+/** Sends the requests of a stream as fast as the server takes them. Never rejects. */
+async function send(request: StreamRequest, wire: WireCall, silence: Silence): Promise<void> {
+  try {
+    for await (const message of request.message) {
+      if (wire.hasEnded) return;
+      await wire.write(encode(request.method.input, message));
+      silence.sent();
+    }
+    wire.halfClose();
+    silence.sentLast();
+  } catch (error) {
+    wire.cancel(ConnectError.from(error));
+  }
+}
+
+async function* receive<O extends DescMessage>(
+  output: O,
+  wire: WireCall,
+  silence: Silence,
+): AsyncGenerator<MessageShape<O>> {
+  for (;;) {
+    const bytes = await silence.during(wire.read());
+    if (bytes === undefined) return;
+    silence.received();
+    yield decode(output, bytes);
+  }
+}
+
+function encode(input: DescMessage, message: Message): Uint8Array {
+  try {
+    return toBinary(input, message);
+  } catch (error) {
+    throw new ConnectError(`the request cannot be sent: ${String(error)}`, Code.InvalidArgument);
+  }
+}
+
+function decode<O extends DescMessage>(output: O, bytes: Uint8Array): MessageShape<O> {
+  try {
+    return fromBinary(output, bytes);
+  } catch (error) {
+    throw new ConnectError(`the answer cannot be read: ${String(error)}`, Code.Internal);
+  }
 }

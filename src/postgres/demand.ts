@@ -2,9 +2,9 @@
 
 import { StowageError } from '../errors.js';
 import { assertNever } from '../lib/assert.js';
+import { laterToken, type Token } from '../lib/token-layout.js';
 import type { Call } from './call.js';
-import { type Demand, type Route, STALENESS_DEFAULT_MS, type Token } from './freshness.js';
-import { laterToken } from './token.js';
+import { type Demand, type Route, STALENESS_DEFAULT_MS } from './freshness.js';
 
 /**
  * The demand of a call. The tokens of its metadata count where its request says nothing; what a

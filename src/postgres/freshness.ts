@@ -2,14 +2,8 @@
 
 import { StowageError } from '../errors.js';
 import { assertNever } from '../lib/assert.js';
+import type { Token } from '../lib/token-layout.js';
 import type { NodeView, Topology } from './topology.js';
-
-/** What a freshness token stands for: all that was committed up to a point of one history. */
-export interface Token {
-  readonly systemIdentifier: bigint;
-  readonly timeline: number;
-  readonly lsn: bigint;
-}
 
 /** What a statement needs of its node. */
 export type Demand =

@@ -4,6 +4,7 @@
  */
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import { formatSealed, MAC_BYTES, type SealedToken } from '../lib/token-layout.js';
 
 /** Makes and opens page and resume tokens; keys come from the database at first use. */
 export interface Sealer {
@@ -27,20 +28,6 @@ export interface TokenKey {
   readonly secret: Buffer;
 }
 
-/** Longer tokens are not looked at. */
-export const TOKEN_LENGTH_MAX = 4_096;
-
-const VERSION = 1;
-const HEADER_BYTES = 3;
-const MAC_BYTES = 16;
-
-/** A token taken apart; nothing of it is to be believed before {@link verifySealed}. */
-export interface SealedToken {
-  readonly keyId: number;
-  readonly payload: Buffer;
-  readonly mac: Buffer;
-}
-
 /** Version, key id, payload, truncated HMAC-SHA256; in base64url. */
 export function sealWith(
   key: TokenKey,
@@ -48,25 +35,8 @@ export function sealWith(
   binding: readonly string[],
   payload: Uint8Array,
 ): string {
-  const header = Buffer.alloc(HEADER_BYTES);
-  header.writeUInt8(VERSION, 0);
-  header.writeUInt16BE(key.id, 1);
   const mac = macOf(key, purpose, binding, payload);
-  return Buffer.concat([header, payload, mac]).toString('base64url');
-}
-
-/** Takes a token apart; undefined when it cannot be one. */
-export function parseSealed(token: string): SealedToken | undefined {
-  if (token.length > TOKEN_LENGTH_MAX) return undefined;
-  const bytes = Buffer.from(token, 'base64url');
-  // The decoder skips what is not base64url: two texts must not be one token.
-  if (bytes.toString('base64url') !== token) return undefined;
-  if (bytes.length < HEADER_BYTES + MAC_BYTES || bytes[0] !== VERSION) return undefined;
-  return {
-    keyId: bytes.readUInt16BE(1),
-    payload: bytes.subarray(HEADER_BYTES, -MAC_BYTES),
-    mac: bytes.subarray(-MAC_BYTES),
-  };
+  return formatSealed({ keyId: key.id, payload: Buffer.from(payload), mac });
 }
 
 /** True when the key has signed the token for this purpose and binding. In constant time. */

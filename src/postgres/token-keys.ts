@@ -1,7 +1,8 @@
 /** The keys that sign tokens: read from the database once, and again for an unknown key. */
 
 import { StowageError } from '../errors.js';
-import { parseSealed, type Sealer, sealWith, type TokenKey, verifySealed } from './sealed.js';
+import { parseSealed } from '../lib/token-layout.js';
+import { type Sealer, sealWith, type TokenKey, verifySealed } from './sealed.js';
 
 /** A token with an unknown key makes the keys be read again, at most once in this time. */
 const RELOAD_INTERVAL_MS = 10_000;

@@ -32,7 +32,7 @@ let projects = 0;
 beforeAll(async () => {
   database = await createTestDatabase(sharedCluster().nodes[0]?.url ?? '');
   server = await startServe(database.serviceUrl ?? '');
-  transport = createTransport({ address: server.grpc });
+  transport = createTransport({ endpoints: server.grpc });
   storage = createClient(StorageService, transport);
 });
 

@@ -5,7 +5,7 @@ import { createClient, createTransport, StorageService } from '../../src/client/
 import { buildProgram, type DevPlace, startDev } from '../support/program.js';
 
 async function storageAt({ grpc }: DevPlace, work: (client: Storage) => Promise<void>) {
-  const transport = createTransport({ address: grpc });
+  const transport = createTransport({ endpoints: grpc });
   try {
     await work(createClient(StorageService, transport));
   } finally {

@@ -105,7 +105,7 @@ function startService(place?: DevServer): Promise<DevServer> {
 }
 
 async function record({ grpc }: DevServer): Promise<void> {
-  const transport = createTransport({ address: grpc });
+  const transport = createTransport({ endpoints: grpc });
   try {
     const object = { objectKey: 'kept', storageBackend: 'local', size: 5n };
     const { token } = await createClient(StorageService, transport).recordObject({ object });

@@ -1,0 +1,93 @@
+/** What a client can be told about its connection, with every default in one place. */
+
+import type { Interceptor } from '@connectrpc/connect';
+import { type Target, targetOf } from './endpoints.js';
+
+/** How a server proves who it is, and the client to it. PEM texts or their bytes. */
+export interface TlsOptions {
+  /** Certificates that are trusted in place of the machine's. */
+  readonly ca?: string | Buffer;
+  /** The client's own certificate chain, where the server asks for one. */
+  readonly cert?: string | Buffer;
+  /** The key of `cert`. */
+  readonly key?: string | Buffer;
+  /** The name that the server's certificate must have; default: the endpoint's host. */
+  readonly serverName?: string;
+}
+
+/** Where to connect and how. */
+export interface TransportOptions {
+  /**
+   * One server or several: `host`, `host:port`, `[v6]:port`, or a URL with `http:` (plain text) or
+   * `https:`. The port is 50051 where none is given. Calls go round several, which must be IP
+   * addresses of one family.
+   */
+  readonly endpoints: string | readonly string[];
+  /** TLS, also where no endpoint says `https:`; default: as the endpoints say. */
+  readonly tls?: true | TlsOptions;
+  /**
+   * Sent as `authorization: Bearer <token>` with every call; left out or empty: none is sent.
+   * Without TLS whoever is on the way can read it.
+   */
+  readonly token?: string | undefined;
+  /**
+   * Deadline of a unary call that names none with `timeoutMs`, in milliseconds; default 10,000.
+   * Streams have none but their own.
+   */
+  readonly timeoutMs?: number;
+  /**
+   * Milliseconds that a stream may owe a message before it ends with an error; default 60,000. A
+   * healthy stream says something every 5 s. 0: it may be silent for ever.
+   */
+  readonly streamIdleTimeoutMs?: number;
+  /** Milliseconds between probes of a connection with calls on it; default 10,000. */
+  readonly keepaliveIntervalMs?: number;
+  /** Milliseconds a probe may stay unanswered before the connection is given up; default 5,000. */
+  readonly keepaliveTimeoutMs?: number;
+  /** Interceptors of Connect, the outermost first; the client's own run inside of them. */
+  readonly interceptors?: readonly Interceptor[];
+}
+
+/** Options with nothing left open. */
+export interface Settings {
+  readonly target: Target;
+  /** Undefined: plain text. */
+  readonly tls: TlsOptions | undefined;
+  readonly token: string | undefined;
+  readonly timeoutMs: number;
+  readonly streamIdleTimeoutMs: number;
+  readonly keepaliveIntervalMs: number;
+  readonly keepaliveTimeoutMs: number;
+  readonly interceptors: readonly Interceptor[];
+}
+
+/**
+ * Fills in what is left out.
+ *
+ * @throws {TypeError} where endpoints cannot be used, alone or together or with `tls`
+ */
+export function settingsOf(options: TransportOptions): Settings {
+  const { endpoints, token, tls } = options;
+  const list = typeof endpoints === 'string' ? [endpoints] : endpoints;
+  const target = targetOf(list);
+  if (tls !== undefined && list.some((endpoint) => endpoint.startsWith('http://'))) {
+    throw new TypeError('an endpoint asks for plain text with http:, and tls is set; drop one');
+  }
+  if (target.isList && (tls !== undefined || target.isSecure) && serverNameOf(tls) === undefined) {
+    throw new TypeError('several endpoints with TLS need tls.serverName, which all of them prove');
+  }
+  return {
+    target,
+    tls: tls === true || (tls === undefined && target.isSecure) ? {} : tls,
+    token: token === '' ? undefined : token,
+    timeoutMs: options.timeoutMs ?? 10_000,
+    streamIdleTimeoutMs: options.streamIdleTimeoutMs ?? 60_000,
+    keepaliveIntervalMs: options.keepaliveIntervalMs ?? 10_000,
+    keepaliveTimeoutMs: options.keepaliveTimeoutMs ?? 5_000,
+    interceptors: options.interceptors ?? [],
+  };
+}
+
+function serverNameOf(tls: true | TlsOptions | undefined): string | undefined {
+  return tls === true ? undefined : tls?.serverName;
+}

@@ -1,0 +1,44 @@
+/** Everything a program needs of a Stowage service, over one connection. */
+
+import type { Client } from '@connectrpc/connect';
+import { ProjectService } from '../../gen/stowage/v1/project_service_pb.js';
+import { StorageService } from '../../gen/stowage/v1/storage_service_pb.js';
+import { createClient } from './client.js';
+import type { TransportOptions } from './options.js';
+import { createTransport, type StowageTransport } from './transport.js';
+
+/** The services, and the connection that carries them. */
+export interface Stowage
+  extends AsyncDisposable,
+    Pick<StowageTransport, 'state' | 'onStateChange' | 'ready' | 'close'> {
+  /** Objects. */
+  readonly storage: Client<typeof StorageService>;
+  /** Projects. */
+  readonly projects: Client<typeof ProjectService>;
+  /** For `createClient` with another service of the same server. */
+  readonly transport: StowageTransport;
+}
+
+/**
+ * Makes the clients. Nothing is connected before the first call or `ready()`. An open client that
+ * has no call running does not keep the process alive.
+ *
+ * @throws {TypeError} where the endpoints cannot be used
+ */
+export function createStowage(options: TransportOptions): Stowage {
+  const transport = createTransport(options);
+  return {
+    storage: createClient(StorageService, transport),
+    projects: createClient(ProjectService, transport),
+    transport,
+    get state() {
+      return transport.state;
+    },
+    onStateChange: (listener) => transport.onStateChange(listener),
+    ready: (ready) => transport.ready(ready),
+    close: () => transport.close(),
+    async [Symbol.asyncDispose]() {
+      transport.close();
+    },
+  };
+}
