@@ -4,7 +4,7 @@
  */
 
 import { Code, ConnectError } from '@connectrpc/connect';
-import { type Channel, connectivityState, Metadata, status } from '@grpc/grpc-js';
+import { type Channel, connectivityState, Metadata } from '@grpc/grpc-js';
 import { NEVER, watchLimits } from '../lib/interruption.js';
 import { asConnectError, CallError, toStowageError } from './call-error.js';
 import { WireCall } from './wire-call.js';
@@ -30,6 +30,9 @@ export interface ReadyOptions {
   /** Milliseconds; default: the deadline of a unary call. */
   readonly timeoutMs?: number;
 }
+
+/** How long a failed `ready()` waits for the cause, which is known already. */
+const failureMsMax = 100;
 
 /** Owns a channel, its calls and its listeners. */
 export class Connection {
@@ -72,10 +75,7 @@ export class Connection {
     if (ended === 'aborted') {
       throw toStowageError(ConnectError.from(signal.reason, Code.Canceled));
     }
-    const cause = this.#state === 'TRANSIENT_FAILURE' ? await this.#failure() : '';
-    const message = `no connection within ${timeoutMs} ms`;
-    const words = cause === '' ? message : `${message}: ${cause}`;
-    throw CallError.local(words, Code.Unavailable, 'same_request_id');
+    throw asReadyError(timeoutMs, this.#state === 'TRANSIENT_FAILURE' ? await this.#failure() : '');
   }
 
   /**
@@ -141,21 +141,25 @@ export class Connection {
     });
   }
 
-  /** Why there is no connection: what a call is told at once while attempts fail. */
+  /** Why there is no connection: what any call is told at once while attempts fail. */
   async #failure(): Promise<string> {
-    const call = this.#channel.createCall('/grpc.health.v1.Health/Check', Infinity, null, null, 0);
-    return new Promise((resolve) => {
-      const onReceiveStatus = ({ details }: { readonly details: string }) => resolve(details);
-      const ignore = (): void => undefined;
-      call.start(new Metadata(), {
-        onReceiveMetadata: ignore,
-        onReceiveMessage: ignore,
-        onReceiveStatus,
-      });
-      // Where the attempts have begun anew meanwhile, nobody waits for what comes of this one.
-      setImmediate(() => call.cancelWithStatus(status.CANCELLED, ''));
-    });
+    const deadlineMs = Date.now() + failureMsMax;
+    const wire = this.open('/grpc.health.v1.Health/Check', new Metadata(), deadlineMs);
+    try {
+      await wire.header;
+    } catch (error) {
+      // Where attempts have begun anew meanwhile it waits for them, in vain.
+      const { code, rawMessage } = ConnectError.from(error);
+      if (code === Code.Unavailable) return rawMessage;
+    }
+    wire.cancel(new ConnectError('it was only a question', Code.Canceled));
+    return '';
   }
+}
+
+function asReadyError(timeoutMs: number, cause: string): CallError {
+  const message = `not connected within ${timeoutMs} ms${cause === '' ? '' : `: ${cause}`}`;
+  return CallError.local(message, Code.Unavailable, 'same_request_id');
 }
 
 function closed(): CallError {

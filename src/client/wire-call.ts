@@ -1,6 +1,6 @@
 /**
- * One call of a grpc-js channel, with promises: a message is read from the wire only when it is
- * asked for, so that a slow reader holds its sender back by HTTP/2's flow control alone. Knows
+ * One call of a grpc-js channel, with promises: from the second message on, one is read from the
+ * wire only when it is asked for, so that a slow reader holds its sender back by HTTP/2's flow control alone. Knows
  * bytes, no messages.
  */
 
@@ -25,6 +25,8 @@ export class WireCall {
   readonly #header = deferred<Headers>();
   readonly #onEnd: () => void;
   #end: End | undefined;
+  /** The first message, which is asked for at once. */
+  #ahead: Deferred<Buffer | undefined> | undefined;
   #reading: Deferred<Buffer | undefined> | undefined;
   #writing: Deferred<void> | undefined;
 
@@ -37,6 +39,9 @@ export class WireCall {
       onReceiveMessage: (message: Buffer) => this.#settleRead(message),
       onReceiveStatus: (received) => this.#receiveStatus(received),
     });
+    // grpc-js stops the stream when it hands a message over. One that came before it was asked for
+    // would not stop it, and all that follows would be buffered without a bound.
+    this.#ahead = this.#startRead();
   }
 
   /** The response's headers; rejects where the call fails before them. */
@@ -50,11 +55,11 @@ export class WireCall {
 
   /** The next message, undefined behind the last. One read at a time. @throws ConnectError */
   async read(): Promise<Buffer | undefined> {
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    if (ahead !== undefined) return ahead.promise;
     if (this.#end?.error !== undefined) throw this.#end.error;
-    if (this.#end !== undefined) return undefined;
-    this.#reading = deferred();
-    this.#call.startRead();
-    return this.#reading.promise;
+    return this.#end === undefined ? this.#startRead().promise : undefined;
   }
 
   /** Resolves when the transport wants more, or the call has ended. One write at a time. */
@@ -79,6 +84,13 @@ export class WireCall {
     this.#call.cancelWithStatus(status.CANCELLED, error.rawMessage);
   }
 
+  #startRead(): Deferred<Buffer | undefined> {
+    const reading = deferred<Buffer | undefined>();
+    this.#reading = reading;
+    this.#call.startRead();
+    return reading;
+  }
+
   #receiveStatus(received: StatusObject): void {
     if (this.#end !== undefined) return;
     addTo(this.trailer, received.metadata);
@@ -94,6 +106,7 @@ export class WireCall {
     } else {
       this.#header.reject(end.error);
       this.#reading?.reject(end.error);
+      this.#reading = undefined;
     }
     this.#onEnd();
   }

@@ -56,12 +56,20 @@ export function toConnectError({ code, details, metadata }: StatusObject): Conne
   // Codes have one numbering; what is none of them is as good as unknown.
   const known: Code = code in Code ? (code as number) : Code.Unknown;
   const status = statusOf(metadata);
-  const error = new ConnectError(status?.message || details, known, trailers);
+  const error = new ConnectError(status?.message || inWords(details), known, trailers);
   error.details = (status?.details ?? []).map(({ typeUrl, value }) => ({
     type: typeUrl.slice(typeUrl.lastIndexOf('/') + 1),
     value,
   }));
   return error;
+}
+
+/** grpc-js's report of failed attempts, cut to the last one's cause. For people only. */
+function inWords(details: string): string {
+  const cause = details.split('Last error: ').at(-1) ?? '';
+  if (cause === details) return details;
+  const words = cause.replace(/\.? Resolution note: .*$/s, '').replace(/ \(\d{4}-[^)]*Z\)$/, '');
+  return words.replace(/^Error: /, '');
 }
 
 function statusOf(metadata: Metadata) {

@@ -1,6 +1,6 @@
 // A whole server on a real cluster: what becomes of the database's work when a call ends early, and
 // of calls when the server does.
-import { Code, ConnectError } from '@connectrpc/connect';
+import { Code } from '@connectrpc/connect';
 import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../src/config.js';
 import { until } from '../../src/lib/wait.js';
@@ -40,7 +40,7 @@ describe.each(doorNames)('a whole server through %s', (door) => {
     await using service = await startService();
     const held = await holdUp(service, door);
     const controller = new AbortController();
-    const call = held.record({ signal: controller.signal }).catch(ConnectError.from);
+    const call = failure(held.record({ signal: controller.signal }));
     await held.waits();
     controller.abort();
     expect(await call).toMatchObject({ code: Code.Canceled });

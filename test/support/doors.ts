@@ -118,7 +118,7 @@ const others = Object.fromEntries(
   StorageService.methods.map(({ localName }) => [localName, unasked]),
 ) as unknown as Handlers<typeof StorageService>;
 
-function storage(hanging: Waiter<CallContext>, seen: Seen) {
+function storage(hanging: Waiter<CallContext>, seen: Seen, own: StorageHandlers) {
   const hang = (context: CallContext) => {
     hanging.give(context);
     return new Promise<never>(() => undefined);
@@ -160,6 +160,7 @@ function storage(hanging: Waiter<CallContext>, seen: Seen) {
     },
     recordObject: ({ object }) => (object === undefined ? {} : { object }),
     batchRecordObjects: ({ requests }) => ({ results: requests.map(() => ({ revision: 1n })) }),
+    ...own,
   } satisfies Handlers<typeof StorageService>);
 }
 
@@ -174,10 +175,14 @@ function streamMessage(index: number, bytes: number) {
     : new EncodedMessage(toBinary(StreamObjectsResponseSchema, message));
 }
 
+/** Handlers that a test has instead of those here. */
+export type StorageHandlers = Partial<Handlers<typeof StorageService>>;
+
 /** Opens both doors on free ports. */
 export async function openDoors(
   settings: Partial<ServerSettings> = {},
   limits?: HttpLimits,
+  own: StorageHandlers = {},
 ): Promise<Doors> {
   const standard = parseConfig({}, () => '').server;
   const server: ServerSettings = {
@@ -195,7 +200,7 @@ export async function openDoors(
   };
   const source = new SettableHealth();
   const health = new Health(source, [StorageService.typeName]);
-  const api = [storage(hanging, seen), health.service()];
+  const api = [storage(hanging, seen, own), health.service()];
   const services = [...api, ...reflectionServices(api.map(({ descriptor }) => descriptor))];
   const pipeline = new Pipeline(server);
   const grpc = await openGrpcDoor(server, services, pipeline);

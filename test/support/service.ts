@@ -1,13 +1,9 @@
 /** A whole server on a database of its own in the shared cluster, with clients of both doors. */
 import { type Client, ConnectError, createClient, type Transport } from '@connectrpc/connect';
-import {
-  createConnectTransport,
-  createGrpcTransport,
-  Http2SessionManager,
-} from '@connectrpc/connect-node';
+import { createConnectTransport, Http2SessionManager } from '@connectrpc/connect-node';
 import { ProjectService } from '../../gen/stowage/v1/project_service_pb.js';
 import { StorageService } from '../../gen/stowage/v1/storage_service_pb.js';
-import { type CallError, toStowageError } from '../../src/client/index.js';
+import { CallError, createStowage, toStowageError } from '../../src/client/index.js';
 import { parseConfig } from '../../src/config.js';
 import { until } from '../../src/lib/wait.js';
 import { type RunningServer, startServer } from '../../src/server/run.js';
@@ -29,7 +25,7 @@ export interface Clients {
 
 /** A running server and the ways to it. */
 export interface TestService extends AsyncDisposable {
-  /** gRPC on door 1; Connect with JSON over HTTP/2 on door 2. */
+  /** gRPC on door 1 by the product's client; Connect with JSON over HTTP/2 on door 2. */
   readonly doors: Readonly<Record<DoorName, Clients>>;
   readonly server: RunningServer;
   readonly database: TestDatabase;
@@ -68,20 +64,18 @@ export async function startService(environment: Record<string, string> = {}): Pr
   const server = await startServer({ postgres, server: settings });
   const grpcTarget = `127.0.0.1:${server.grpcAddress.port}`;
   const httpUrl = `http://127.0.0.1:${server.httpAddress.port}`;
-  const sessions = [`http://${grpcTarget}`, httpUrl].map((url) => new Http2SessionManager(url));
-  const [grpcSession, httpSession] = sessions;
+  const stowage = createStowage({ endpoints: grpcTarget });
+  const sessionManager = new Http2SessionManager(httpUrl);
   const connection = await database.connect();
   return {
     doors: {
-      gRPC: clientsOf(
-        createGrpcTransport({ baseUrl: `http://${grpcTarget}`, ...managed(grpcSession) }),
-      ),
+      gRPC: stowage,
       HTTP: clientsOf(
         createConnectTransport({
           baseUrl: httpUrl,
           httpVersion: '2',
           useBinaryFormat: false,
-          ...managed(httpSession),
+          sessionManager,
         }),
       ),
     },
@@ -92,15 +86,13 @@ export async function startService(environment: Record<string, string> = {}): Pr
     sql: (text, values) => connection.query(text, values),
     waitUntilCaughtUp: caughtUp,
     async [Symbol.asyncDispose]() {
-      for (const session of sessions) session.abort();
+      stowage.close();
+      sessionManager.abort();
       await server.close();
       await database.drop();
     },
   };
 }
-
-const managed = (sessionManager: Http2SessionManager | undefined) =>
-  sessionManager === undefined ? {} : { sessionManager };
 
 const clientsOf = (transport: Transport): Clients => ({
   storage: createClient(StorageService, transport),
@@ -130,7 +122,7 @@ export async function failure(call: Promise<unknown>): Promise<CallError> {
   try {
     await call;
   } catch (error) {
-    if (error instanceof ConnectError) return toStowageError(error);
+    if (error instanceof ConnectError || error instanceof CallError) return toStowageError(error);
     throw error;
   }
   throw new Error('the call succeeded, though it must fail');
