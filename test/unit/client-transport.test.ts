@@ -5,7 +5,17 @@ import {
   ErrorInfoSchema,
   RetryInfoSchema,
 } from '../../gen/google/rpc/error_details_pb.js';
-import { parseAddress, toStowageError } from '../../src/client/index.js';
+import { targetOf } from '../../src/client/endpoints.js';
+import {
+  createStowage,
+  parseAddress,
+  type TransportOptions,
+  toStowageError,
+} from '../../src/client/index.js';
+import { settingsOf } from '../../src/client/options.js';
+import { openDoors } from '../support/doors.js';
+import { failure } from '../support/service.js';
+import { certificate, openTlsProxy } from '../support/tls-proxy.js';
 
 describe('parseAddress', () => {
   it('completes what a person writes', () => {
@@ -23,6 +33,94 @@ describe('parseAddress', () => {
     for (const address of ['', 'a b', 'host:99999', 'http://h/path', 'http://u@h', 'h?x=1']) {
       expect(() => parseAddress(address), address).toThrow(TypeError);
     }
+  });
+});
+
+describe('targetOf', () => {
+  it('says to grpc-js what was asked for', () => {
+    const names = [
+      ['localhost'],
+      ['db.example:7'],
+      ['10.0.0.1:80'],
+      ['[::1]'],
+      ['https://a.example'],
+      ['https://a.example:443'],
+      ['10.0.0.1', 'http://10.0.0.2:7'],
+      ['[::1]:1', '[::2]'],
+    ].map((endpoints) => targetOf(endpoints).name);
+    expect(names).toEqual([
+      'dns:localhost:50051',
+      'dns:db.example:7',
+      'ipv4:10.0.0.1:80',
+      'ipv6:[::1]:50051',
+      'dns:a.example:50051',
+      'dns:a.example:443',
+      'ipv4:10.0.0.1:50051,10.0.0.2:7',
+      'ipv6:[::1]:1,[::2]:50051',
+    ]);
+  });
+
+  it('refuses lists that grpc-js cannot connect to', () => {
+    const refused: [string[], RegExp][] = [
+      [[], /no endpoint/],
+      [['a.example', 'b.example'], /IP addresses of one family/],
+      [['10.0.0.1', '[::1]'], /IP addresses of one family/],
+      [['http://10.0.0.1', 'https://10.0.0.2'], /not some of each/],
+      [['10.0.0.1', 'a b'], /not a server address: a b/],
+    ];
+    for (const [endpoints, message] of refused) {
+      expect(() => targetOf(endpoints)).toThrow(message);
+      expect(() => createStowage({ endpoints })).toThrow(TypeError);
+    }
+  });
+});
+
+describe('the options of a client', () => {
+  it('have these defaults', () => {
+    expect(settingsOf({ endpoints: '127.0.0.1', token: '' })).toEqual({
+      target: { name: 'ipv4:127.0.0.1:50051', isList: false, isSecure: false },
+      tls: undefined,
+      token: undefined,
+      timeoutMs: 10_000,
+      streamIdleTimeoutMs: 60_000,
+      keepaliveIntervalMs: 10_000,
+      keepaliveTimeoutMs: 5_000,
+      interceptors: [],
+    });
+  });
+
+  it('are refused where they contradict each other', () => {
+    const refused: [TransportOptions, RegExp][] = [
+      [{ endpoints: 'http://a.example', tls: true }, /plain text with http:, and tls/],
+      [{ endpoints: ['https://10.0.0.1', 'https://10.0.0.2'] }, /tls.serverName/],
+      [{ endpoints: ['10.0.0.1', '10.0.0.2'], tls: true }, /tls.serverName/],
+    ];
+    for (const [options, message] of refused) expect(() => settingsOf(options)).toThrow(message);
+  });
+});
+
+describe('TLS', () => {
+  it('is trusted by the certificates that are given, for the name that is asked for', async () => {
+    const doors = await openDoors({ authToken: 'a-secret' });
+    await using proxy = await openTlsProxy(doors.grpcUrl);
+    const call = async (options: TransportOptions) => {
+      await using client = createStowage({ token: 'a-secret', ...options });
+      const { object } = await client.storage.getObject({ objectKey: 'a' });
+      return object?.owner;
+    };
+    const endpoints = proxy.address;
+    const ca = certificate;
+    expect(await call({ endpoints, tls: { ca } })).toBe('token');
+    expect(await call({ endpoints: `https://${endpoints}`, tls: { ca } })).toBe('token');
+    const named = { ca, serverName: 'stowage.test' };
+    expect(await call({ endpoints: [endpoints, endpoints], tls: named })).toBe('token');
+    const elsewhere = { ca, serverName: 'elsewhere.test' };
+    expect((await failure(call({ endpoints, tls: elsewhere }))).message).toMatch(/altname/i);
+    expect((await failure(call({ endpoints, tls: true }))).message).toMatch(/self[- ]signed/);
+    expect(await failure(call({ endpoints: doors.grpcUrl, token: 'other' }))).toMatchObject({
+      reason: 'UNAUTHENTICATED',
+    });
+    await doors.close();
   });
 });
 
