@@ -1,6 +1,6 @@
 /**
- * Typed clients: Connect's, made more pleasant in two ways. What fails is a {@link CallError}, and a
- * stream that is left early (`break`, `return`, a throw in the loop) ends on the wire, where
+ * Typed clients: Connect's, made more pleasant in two ways. What fails is a {@link CallError}, and
+ * a stream that is left early (`break`, `return`, a throw in the loop) ends on the wire, where
  * Connect would let it run on.
  */
 

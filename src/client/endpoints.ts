@@ -1,4 +1,4 @@
-/** Where servers are: addresses as people write them, and the one target that grpc-js connects to. */
+/** Where servers are: addresses as people write them, and the one target grpc-js connects to. */
 
 import { isIPv4, isIPv6 } from 'node:net';
 

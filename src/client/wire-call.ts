@@ -1,7 +1,7 @@
 /**
- * One call of a grpc-js channel, with promises: from the second message on, one is read from the
- * wire only when it is asked for, so that a slow reader holds its sender back by HTTP/2's flow control alone. Knows
- * bytes, no messages.
+ * One call of a grpc-js channel, with promises. From the second message on, one is read from the
+ * wire only when it is asked for, so that a slow reader holds its sender back. Knows bytes, no
+ * messages.
  */
 
 import type { ConnectError } from '@connectrpc/connect';

@@ -7,7 +7,7 @@ import { CallError, createStowage, toStowageError } from '../../src/client/index
 import { parseConfig } from '../../src/config.js';
 import { until } from '../../src/lib/wait.js';
 import { type RunningServer, startServer } from '../../src/server/run.js';
-import { sharedCluster } from './cluster.js';
+import { type SharedCluster, sharedCluster } from './cluster.js';
 import { atDatabase, createTestDatabase, openConnection, type TestDatabase } from './database.js';
 
 /** The two doors, each by one of its protocols. */
@@ -42,9 +42,14 @@ export interface TestService extends AsyncDisposable {
   waitUntilCaughtUp(): Promise<void>;
 }
 
-/** Starts a server; `environment` is laid over the settings that a test needs. */
-export async function startService(environment: Record<string, string> = {}): Promise<TestService> {
-  const cluster = sharedCluster();
+/**
+ * Starts a server, by default on the shared cluster; `environment` is laid over the settings that a
+ * test needs.
+ */
+export async function startService(
+  environment: Record<string, string> = {},
+  cluster: Pick<SharedCluster, 'nodes'> = sharedCluster(),
+): Promise<TestService> {
   const primary = cluster.nodes.find(({ role }) => role === 'primary');
   if (primary === undefined) throw new Error('the shared cluster has no primary');
   const database = await createTestDatabase(primary.url);
@@ -59,7 +64,7 @@ export async function startService(environment: Record<string, string> = {}): Pr
     STOWAGE_HTTP_ADDRESS: '127.0.0.1:0',
     ...environment,
   });
-  const caughtUp = () => waitForStandbys(database);
+  const caughtUp = () => waitForStandbys(database, cluster);
   await caughtUp();
   const server = await startServer({ postgres, server: settings });
   const grpcTarget = `127.0.0.1:${server.grpcAddress.port}`;
@@ -99,8 +104,10 @@ const clientsOf = (transport: Transport): Clients => ({
   projects: createClient(ProjectService, transport),
 });
 
-async function waitForStandbys(database: TestDatabase): Promise<void> {
-  const { nodes } = sharedCluster();
+async function waitForStandbys(
+  database: TestDatabase,
+  { nodes }: Pick<SharedCluster, 'nodes'>,
+): Promise<void> {
   const primary = await database.connect();
   const [row] = await primary.query<{ lsn: string }>('select pg_current_wal_flush_lsn() as lsn');
   for (const { url } of nodes.filter(({ role }) => role === 'standby')) {

@@ -161,19 +161,17 @@ describe('the way back', () => {
     await using proxy = await openProxy(grpcUrl);
     const client = open({ endpoints: proxy.address });
     proxy.refuse(true);
-    const waiting = failure(client.ready({ timeoutMs: 4_000 }));
+    const ready = client.ready({ timeoutMs: 30_000 });
     const tries = () => until(() => proxy.attempts.length >= 6, { timeoutMs: 20_000, what: 'six' });
     await tries();
     const gaps = proxy.attempts.slice(1).map((atMs, index) => atMs - (proxy.attempts[index] ?? 0));
-    const expectedMs = [100, 160, 256, 410, 655];
+    // Each is the one before times 1.6, a fifth more or less; a busy machine adds to it.
     for (const [index, gapMs] of gaps.slice(0, 5).entries()) {
-      const standardMs = expectedMs[index] ?? 0;
-      expect(gapMs, `gap ${index}`).toBeGreaterThan(standardMs * 0.75);
-      expect(gapMs, `gap ${index}`).toBeLessThan(standardMs * 1.25 + 500);
+      expect(gapMs, `gap ${index}`).toBeGreaterThan(90 * 1.28 ** index);
+      expect(gapMs, `gap ${index}`).toBeLessThan(100 * 1.92 ** index + 2_000);
     }
     proxy.refuse(false);
-    await client.ready({ timeoutMs: 5_000 });
-    await waiting.catch(() => undefined);
+    await ready;
   });
 
   it('fails the calls of a lost connection and serves the next', async () => {
@@ -200,14 +198,21 @@ describe('the way back', () => {
     await ready();
     const ask = async (count: number) => {
       for (let index = 0; index < count; index += 1) {
-        for await (const _ of storage.streamObjects({ prefix: 'send:1' })) continue;
+        for await (const _ of storage.streamObjects({ prefix: 'send:1' }));
       }
     };
     const both = () => first.seen.sent > 0 && second.seen.sent > 0;
-    await until(async () => (await ask(1), both()), { timeoutMs: 5_000, what: 'both are asked' });
+    await until(() => ask(1).then(both), { timeoutMs: 5_000, what: 'both are asked' });
     await first.close();
     const before = second.seen.sent;
-    await until(() => ask(1).then(() => true, () => false), { timeoutMs: 5_000, what: 'one is' });
+    await until(
+      () =>
+        ask(1).then(
+          () => true,
+          () => false,
+        ),
+      { timeoutMs: 5_000, what: 'one is' },
+    );
     await ask(10);
     expect(second.seen.sent).toBeGreaterThanOrEqual(before + 10);
   });
@@ -217,15 +222,15 @@ describe('keepalive', () => {
   it('finds a server that is frozen', async () => {
     const child = start('doors-child.ts');
     const endpoints = await firstLine(child);
-    const client = open({ endpoints, keepaliveIntervalMs: 200, keepaliveTimeoutMs: 300 });
+    const client = open({ endpoints, keepaliveIntervalMs: 200, keepaliveTimeoutMs: 2_000 });
     await client.storage.getObject({ objectKey: 'a' });
     const call = failure(client.storage.getObject({ objectKey: 'hang' }, { timeoutMs: 0 }));
     const startedMs = performance.now();
     child.kill('SIGSTOP');
     expect(await call).toMatchObject({ code: Code.Unavailable, retry: 'same_request_id' });
     const tookMs = performance.now() - startedMs;
-    expect(tookMs).toBeGreaterThan(250);
-    expect(tookMs).toBeLessThan(3_000);
+    expect(tookMs).toBeGreaterThan(1_500);
+    expect(tookMs).toBeLessThan(8_000);
   });
 
   it('probes a busy connection by default, and leaves an idle one in silence', async () => {
@@ -273,7 +278,7 @@ describe('close()', () => {
     await seen.nextHanging();
     const stream = failure(
       (async () => {
-        for await (const _ of client.storage.streamObjects({ prefix: 'hang:1' })) continue;
+        for await (const _ of client.storage.streamObjects({ prefix: 'hang:1' }));
       })(),
     );
     const { signal } = await seen.nextHanging();

@@ -3,14 +3,14 @@ import { randomUUID } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import { createClient as createConnectClient } from '@connectrpc/connect';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { FreshnessTokens } from '../../src/client/freshness-tokens.js';
 import {
   createStowage,
   DeleteObjectRequestSchema,
   ProjectService,
-  type Stowage,
   StorageService,
+  type Stowage,
 } from '../../src/client/index.js';
-import { FreshnessTokens } from '../../src/client/freshness-tokens.js';
 import { requestIds } from '../../src/client/request-ids.js';
 import { scopeOf } from '../../src/client/request-scope.js';
 import { type Reason, StowageError } from '../../src/errors.js';
@@ -141,7 +141,11 @@ describe.each(['grpcUrl', 'httpUrl'] as const)('a client of %s', (door) => {
     async *ingestObjects(requests, context) {
       for await (const request of requests) {
         seen.push({ context, request });
-        yield { batch: 1n, resumePosition: request.position, token: token(Number(request.position)) };
+        yield {
+          batch: 1n,
+          resumePosition: request.position,
+          token: token(Number(request.position)),
+        };
       }
     },
   };
@@ -178,7 +182,7 @@ describe.each(['grpcUrl', 'httpUrl'] as const)('a client of %s', (door) => {
     expect(sentTokens()).toEqual([token(20)]);
     await read('other');
     expect(sentTokens()).toEqual([]);
-    for await (const _ of client.storage.streamObjects({})) continue;
+    for await (const _ of client.storage.streamObjects({}));
     expect(sentTokens()).toEqual([token(20)]);
   });
 
@@ -192,11 +196,11 @@ describe.each(['grpcUrl', 'httpUrl'] as const)('a client of %s', (door) => {
         yield { position, objects: [{ objectKey: 'a', storageBackend: 's3' }] };
       }
     }
-    for await (const _ of client.storage.ingestObjects(batches())) continue;
+    for await (const _ of client.storage.ingestObjects(batches()));
     await read();
     expect(sentTokens()).toEqual([token(31)]);
     answer = token(40);
-    for await (const _ of client.storage.streamObjects({})) continue;
+    for await (const _ of client.storage.streamObjects({}));
     await read();
     expect(sentTokens()).toEqual([token(40)]);
   });
@@ -220,7 +224,7 @@ describe.each(['grpcUrl', 'httpUrl'] as const)('a client of %s', (door) => {
       for (const call of [
         () => read(),
         async () => {
-          for await (const _ of client.storage.streamObjects({})) continue;
+          for await (const _ of client.storage.streamObjects({}));
         },
       ]) {
         refusal = undefined;
@@ -247,9 +251,10 @@ describe.each(['grpcUrl', 'httpUrl'] as const)('a client of %s', (door) => {
     expect(sentTokens()).toEqual([token(5)]);
   });
 
-  const requestIdsSeen = () => seen.map(({ request }) => (request as { requestId: string }).requestId);
+  const requestIdsSeen = () =>
+    seen.map(({ request }) => (request as { requestId: string }).requestId);
 
-  it('gives every mutation a request id of its own, and changes no message of the caller', async () => {
+  it('gives every mutation an id of its own, and changes no message of the caller', async () => {
     const message = create(DeleteObjectRequestSchema, { objectKey: 'a' });
     await client.storage.deleteObject(message);
     await client.storage.deleteObject(message);
@@ -261,7 +266,7 @@ describe.each(['grpcUrl', 'httpUrl'] as const)('a client of %s', (door) => {
       yield { position: '2', objects, requestId: own };
       yield { position: '3', objects };
     }
-    for await (const _ of client.storage.ingestObjects(batches())) continue;
+    for await (const _ of client.storage.ingestObjects(batches()));
     const ids = requestIdsSeen();
     expect(ids).toHaveLength(6);
     expect([ids[2], ids[4]]).toEqual([own, own]);
