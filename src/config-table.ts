@@ -102,7 +102,8 @@ export const configTable = {
     help:
       'The database as postgres://user:password@host:port,host:port/database?sslmode=verify-full' +
       '&sslrootcert=ca.pem, all nodes in any order; sslmode is disable, require, verify-ca or ' +
-      'verify-full. Used instead of POSTGRES_HOST, _PORT, _DB and _USER.',
+      'verify-full; sslrootcert=system is what Node trusts; connect_timeout, in seconds, goes ' +
+      'before STOWAGE_CONNECT_TIMEOUT_MS. Used instead of POSTGRES_HOST, _PORT, _DB and _USER.',
     secret: true,
   }),
   POSTGRES_HOST: setting({
@@ -130,12 +131,26 @@ export const configTable = {
     help: 'Its password; also for a DATABASE_URL that has none.',
     secret: true,
   }),
+  POSTGRES_PASSWORD_FILE: setting({
+    schema: z.string(),
+    unit: 'path',
+    help: 'A file that holds the password and one line end, instead of POSTGRES_PASSWORD.',
+  }),
+  PGPASSFILE: setting({
+    schema: z.string(),
+    unit: 'path',
+    help:
+      'A password file in the form of libpq, for a login whose password is nowhere else; lines ' +
+      'of host:port:database:user:password. Nobody but its owner may have rights to it.',
+  }),
   POSTGRES_MIN_CONN: count(2, 0, 1000, 'connections', 'Connections kept warm, a node.'),
   POSTGRES_MAX_CONN: count(20, 4, 1000, 'connections', 'Connections in all, a node and process.'),
   STOWAGE_ADMIN_URL: setting({
-    schema: z.string().refine(isDatabaseUrl, 'must be a postgres:// URL with one host or more'),
+    schema: parsed(parseDatabaseUrl),
     unit: 'URL',
-    help: 'The migrator’s connection, which owns the schema; in the form of DATABASE_URL.',
+    help:
+      'The migrator’s connection, which owns the schema; in the form of DATABASE_URL, with the ' +
+      'user postgres and the database stowage where it names none.',
     secret: true,
   }),
   STOWAGE_MIGRATE: setting({
@@ -290,11 +305,3 @@ export const configTable = {
     'How long a transaction may stand idle before PostgreSQL ends it.',
   ),
 } as const satisfies Record<string, Setting>;
-
-function isDatabaseUrl(text: string): boolean {
-  try {
-    return parseDatabaseUrl(text).nodes.length > 0;
-  } catch {
-    return false;
-  }
-}

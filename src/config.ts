@@ -3,8 +3,19 @@
  * Every mistake is reported together; what a secret holds is never repeated.
  */
 
-import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
+import {
+  type FoundPassword,
+  type Login,
+  namedReader,
+  noPassword,
+  type PasswordSource,
+  passFileReader,
+  passwordOfFile,
+  type ReadNamed,
+  type SettingFiles,
+  systemFiles,
+} from './config-password.js';
 import { type Address, configTable, type LogLevel } from './config-table.js';
 import { type DatabaseTarget, parseNodes } from './lib/database-url.js';
 
@@ -40,6 +51,18 @@ export interface PostgresSettings {
   readonly idleInTransactionTimeoutMs: number;
 }
 
+/** A login to the database, without what the service's pools need beside it. */
+export type DatabaseLogin = Pick<
+  PostgresSettings,
+  'nodes' | 'database' | 'user' | 'password' | 'tls' | 'connectTimeoutMs'
+>;
+
+/** The migrator's login. */
+export interface AdminLogin extends DatabaseLogin {
+  /** The setting that its password came from; undefined: there is none. */
+  readonly passwordSource: PasswordSource | undefined;
+}
+
 /** How the doors serve. */
 export interface ServerSettings {
   readonly grpcAddress: Address;
@@ -69,8 +92,10 @@ export interface ServerSettings {
 /** Everything that is set, parsed and checked. */
 export interface Config {
   readonly postgres: PostgresSettings;
-  /** The migrator's connection URL; undefined: the service's own is tried. Never logged. */
-  readonly adminUrl: string | undefined;
+  /** The setting that the service's password came from; undefined: there is none. */
+  readonly passwordSource: PasswordSource | undefined;
+  /** The migrator's login; undefined: the service's own is tried. */
+  readonly admin: AdminLogin | undefined;
   readonly server: ServerSettings;
   /** Where `stowage dev` keeps its cluster. */
   readonly dataDir: string;
@@ -97,10 +122,6 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** A value is undefined where the variable is unset and has no default. */
 type Values = { [K in Key]: z.output<(typeof configTable)[K]['schema']> | undefined };
 const allKeys = Object.keys(configTable) as readonly Key[];
-type ReadFile = (path: string) => string;
-
-const readText: ReadFile = (path) => readFileSync(path, 'utf8');
-
 /** Reads the process's environment. @throws ConfigError with every mistake at once */
 export function loadConfig(): Config {
   return parseConfig(process.env);
@@ -127,25 +148,24 @@ export function loadClientDefaults(environment: Environment = process.env): Clie
  * Parses an environment; an empty variable counts as unset.
  * @throws ConfigError with every mistake at once
  */
-export function parseConfig(environment: Environment, readFile: ReadFile = readText): Config {
+export function parseConfig(environment: Environment, files: SettingFiles = systemFiles): Config {
   const problems: string[] = [];
   const values = readValues(environment, problems);
-  const read = (key: string, path: string | undefined): string | undefined => {
-    try {
-      return path === undefined ? undefined : readFile(path);
-    } catch (error) {
-      problems.push(`${key}: cannot read ${path}: ${(error as Error).message}`);
-      return undefined;
-    }
-  };
-  const postgres = postgresSettings(values, environment, problems, read);
+  const read = namedReader(files, problems);
+  const passFile = passFileReader(values.PGPASSFILE, files, problems);
+  const { passwordSource, ...postgres } = postgresSettings(values, problems, read, passFile);
+  if (values.DATABASE_URL !== undefined && environment['POSTGRES_HOST']) {
+    problems.push('POSTGRES_HOST: set DATABASE_URL or POSTGRES_HOST, not both');
+  }
+  const admin = adminLogin(values, read, passFile);
   const server = serverSettings(values, problems, read);
   if (problems.length > 0) {
     throw new ConfigError(problems);
   }
   return Object.freeze({
     postgres: Object.freeze(postgres),
-    adminUrl: values.STOWAGE_ADMIN_URL,
+    passwordSource,
+    admin,
     server: Object.freeze(server),
     dataDir: known(values.STOWAGE_DATA_DIR),
     standbys: known(values.STOWAGE_STANDBYS),
@@ -178,32 +198,34 @@ function known<T>(value: T | undefined): T {
   return value as T;
 }
 
-type ReadNamed = (key: string, path: string | undefined) => string | undefined;
+type PassFile = (login: Login) => FoundPassword;
 
 function postgresSettings(
   values: Values,
-  environment: Environment,
   problems: string[],
   read: ReadNamed,
-): PostgresSettings {
+  passFile: PassFile,
+): PostgresSettings & Pick<Config, 'passwordSource'> {
   const url = values.DATABASE_URL;
-  if (url !== undefined && environment['POSTGRES_HOST']) {
-    problems.push('POSTGRES_HOST: set DATABASE_URL or POSTGRES_HOST, not both');
-  }
   const connectionsMax = known(values.POSTGRES_MAX_CONN);
   const connectionsMin = known(values.POSTGRES_MIN_CONN);
   if (connectionsMin > connectionsMax) {
     problems.push('POSTGRES_MIN_CONN: must not be over POSTGRES_MAX_CONN');
   }
-  return {
+  const login = {
     nodes: url?.nodes ?? nodesOf(values, problems),
     database: url?.database ?? known(values.POSTGRES_DB),
     user: url?.user ?? known(values.POSTGRES_USER),
-    password: url?.password ?? values.POSTGRES_PASSWORD,
-    tls: tlsOf(url, read),
+  };
+  const { password, source } = servicePassword(values, problems, read, () => passFile(login));
+  return {
+    ...login,
+    password,
+    passwordSource: source,
+    tls: tlsOf('DATABASE_URL', url, read),
     connectionsMax,
     connectionsMin,
-    connectTimeoutMs: known(values.STOWAGE_CONNECT_TIMEOUT_MS),
+    connectTimeoutMs: url?.connectTimeoutMs ?? known(values.STOWAGE_CONNECT_TIMEOUT_MS),
     probeIntervalMs: known(values.STOWAGE_PROBE_INTERVAL_MS),
     probeTimeoutMs: known(values.STOWAGE_PROBE_TIMEOUT_MS),
     queueMax: known(values.STOWAGE_QUEUE_MAX),
@@ -211,6 +233,51 @@ function postgresSettings(
     lockTimeoutMs: known(values.STOWAGE_LOCK_TIMEOUT_MS),
     idleInTransactionTimeoutMs: known(values.STOWAGE_IDLE_IN_TRANSACTION_TIMEOUT_MS),
   };
+}
+
+function servicePassword(
+  values: Values,
+  problems: string[],
+  read: ReadNamed,
+  passFile: () => FoundPassword,
+): FoundPassword {
+  const path = values.POSTGRES_PASSWORD_FILE;
+  if (path !== undefined && values.POSTGRES_PASSWORD !== undefined) {
+    problems.push('POSTGRES_PASSWORD_FILE: set it or POSTGRES_PASSWORD, not both');
+    return noPassword;
+  }
+  if (values.DATABASE_URL?.password !== undefined) {
+    return { password: values.DATABASE_URL.password, source: 'DATABASE_URL' };
+  }
+  if (values.POSTGRES_PASSWORD !== undefined) {
+    return { password: values.POSTGRES_PASSWORD, source: 'POSTGRES_PASSWORD' };
+  }
+  if (path === undefined) return passFile();
+  const text = read('POSTGRES_PASSWORD_FILE', path);
+  const password = text === undefined ? undefined : passwordOfFile(text, problems);
+  return { password, source: 'POSTGRES_PASSWORD_FILE' };
+}
+
+/** How long the migrator waits for a node: nobody waits for it, and the node may be starting. */
+const adminConnectTimeoutMs = 10_000;
+
+function adminLogin(values: Values, read: ReadNamed, passFile: PassFile): AdminLogin | undefined {
+  const url = values.STOWAGE_ADMIN_URL;
+  if (url === undefined) return undefined;
+  const { nodes, database = 'stowage', user = 'postgres' } = url;
+  const { password, source } =
+    url.password === undefined
+      ? passFile({ nodes, database, user })
+      : ({ password: url.password, source: 'STOWAGE_ADMIN_URL' } as const);
+  return Object.freeze({
+    nodes,
+    database,
+    user,
+    password,
+    passwordSource: source,
+    tls: tlsOf('STOWAGE_ADMIN_URL', url, read),
+    connectTimeoutMs: url.connectTimeoutMs ?? adminConnectTimeoutMs,
+  });
 }
 
 function nodesOf(values: Values, problems: string[]): PostgresSettings['nodes'] {
@@ -226,12 +293,16 @@ function nodesOf(values: Values, problems: string[]): PostgresSettings['nodes'] 
  * libpq's modes. `require` without a root certificate encrypts and checks nobody, as in libpq;
  * verify-ca checks the name too, for the driver has no half-way.
  */
-function tlsOf(url: DatabaseTarget | undefined, read: ReadNamed): PostgresSettings['tls'] {
+function tlsOf(
+  key: string,
+  url: DatabaseTarget | undefined,
+  read: ReadNamed,
+): PostgresSettings['tls'] {
   const mode = url?.sslMode ?? 'disable';
   if (mode === 'disable') {
     return false;
   }
-  const ca = read('DATABASE_URL', url?.sslRootCert);
+  const ca = read(key, url?.sslRootCert);
   return { ca, rejectUnauthorized: mode !== 'require' || ca !== undefined };
 }
 

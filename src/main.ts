@@ -33,8 +33,8 @@ async function main(): Promise<void> {
     .addCommand(
       migrateCommand({
         database: () => {
-          const { adminUrl, postgres } = loadConfig();
-          return adminUrl ?? postgres;
+          const { admin, postgres } = loadConfig();
+          return admin ?? postgres;
         },
         print,
         setExitCode: (code) => {

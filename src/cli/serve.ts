@@ -25,7 +25,7 @@ export function serveCommand(dependencies: ServeDependencies): Command {
       dependencies.startLog(config);
       if (config.migrate) {
         await migrateUp({
-          database: config.adminUrl ?? config.postgres,
+          database: config.admin ?? config.postgres,
           log: dependencies.print,
         });
       }

@@ -1,7 +1,10 @@
 /**
- * Reads a PostgreSQL connection URL in libpq's multi-host form. Touches no file and no network;
- * refuses parameters it does not know instead of dropping them silently.
+ * Reads a PostgreSQL connection URL in libpq's multi-host form, and the forms that people paste
+ * from other tools. Touches no file and no network; what it cannot take it explains by name instead
+ * of dropping it silently, and never repeats a value, which may be a password.
  */
+
+import { parseParameters, type UrlParameters } from './database-url-parameters.js';
 
 /** Where one node listens. */
 export interface DatabaseNode {
@@ -9,48 +12,66 @@ export interface DatabaseNode {
   readonly port: number;
 }
 
-/** libpq's words for transport security, without `allow` and `prefer`, which promise nothing. */
-export type SslMode = 'disable' | 'require' | 'verify-ca' | 'verify-full';
-
 /** What a connection URL says; undefined is left open by it. */
-export interface DatabaseTarget {
+export interface DatabaseTarget extends UrlParameters {
   readonly nodes: readonly DatabaseNode[];
   readonly database: string | undefined;
   readonly user: string | undefined;
   readonly password: string | undefined;
-  readonly sslMode: SslMode | undefined;
-  /** The path of a PEM file. */
-  readonly sslRootCert: string | undefined;
 }
 
-const sslModes: readonly string[] = ['disable', 'require', 'verify-ca', 'verify-full'];
-const form = /^postgres(?:ql)?:\/\/(?:([^@/?]*)@)?([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/;
+/** `+asyncpg`, `+psycopg2` and so on name a driver of SQLAlchemy: nothing that a server knows. */
+const scheme = /^postgres(?:ql)?(?:\+[a-z0-9_]{1,32})?:\/\//i;
+const form = /^(?:([^@/?]*)@)?([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/;
+
+/** Beginnings of what is pasted instead of a URL; the first that fits is told. */
+const explanations: readonly (readonly [RegExp, string])[] = [
+  [/^["'`]|["'`]$/, 'has a quote at one end only; leave quotes out'],
+  [/^(?:export\s+)?[A-Z_]+=/, 'repeats the name of a variable; begin with postgres://'],
+  [/^psql\s/, 'is a command line of psql; give its URL alone'],
+  [
+    /^jdbc:/i,
+    'is a JDBC address; leave jdbc: out and put the login before the host: ' +
+      'postgres://user:password@host:port/database',
+  ],
+  [
+    /^prisma(?:\+postgres)?:/i,
+    'is the address of a proxy of Prisma; give the postgres:// address of the database itself',
+  ],
+  [/^\w+\s*=/, 'is in the form key=value; write postgres://user:password@host:port/database'],
+];
 
 /**
  * Parses `postgres://user:password@h1:5432,h2,[::1]:5433/db?sslmode=require`. Parts are
- * percent-decoded; a missing port is 5432.
+ * percent-decoded; a missing port is 5432. White space and a pair of quotes around it are left out,
+ * as is the driver's name in `postgresql+asyncpg://`.
  * @throws Error with a sentence that never repeats the URL, which may hold a password
  */
-export function parseDatabaseUrl(url: string): DatabaseTarget {
-  const match = form.exec(url);
+export function parseDatabaseUrl(given: string): DatabaseTarget {
+  const url = given.trim().replace(/^(["'`])(.*)\1$/s, '$2');
+  const match = scheme.test(url) ? form.exec(url.replace(scheme, '')) : null;
   if (match === null) {
-    throw new Error('must look like postgres://user:password@host:port,host:port/database');
+    const explained = explanations.find(([begins]) => begins.test(url));
+    throw new Error(
+      explained?.[1] ?? 'must look like postgres://user:password@host:port,host:port/database',
+    );
   }
   const [, userInfo = '', hosts = '', database = '', query = ''] = match;
-  // Else a part of the password would be taken for the database, or a parameter, and be shown.
-  if (`${database}${query}`.includes('@')) {
-    throw new Error(
-      'has an @ behind its hosts; write %2F, %3F and %40 for /, ? and @ in a password',
-    );
+  // Else a part of the password would be taken for a host, the database or a parameter, and shown.
+  if (`${hosts}${database}${query}`.includes('@')) {
+    throw new Error('has a second @; write %40, %2F and %3F for @, / and ? in a password');
+  }
+  if (hosts === '') {
+    throw new Error('names no host; PostgreSQL is reached over TCP: write 127.0.0.1 for this one');
   }
   const colon = userInfo.indexOf(':');
   const user = colon === -1 ? userInfo : userInfo.slice(0, colon);
   return {
     nodes: parseNodes(hosts, 5432),
     user: decode(user) || undefined,
-    password: colon === -1 ? undefined : decode(userInfo.slice(colon + 1)),
+    password: colon === -1 ? undefined : filledIn(decode(userInfo.slice(colon + 1))),
     database: decode(database) || undefined,
-    ...parseQuery(query),
+    ...parseParameters(query),
   };
 }
 
@@ -70,21 +91,14 @@ export function parseNodes(list: string, portDefault: number): readonly Database
   });
 }
 
-function parseQuery(query: string): Pick<DatabaseTarget, 'sslMode' | 'sslRootCert'> {
-  let sslMode: SslMode | undefined;
-  let sslRootCert: string | undefined;
-  for (const [name, value] of new URLSearchParams(query)) {
-    if (name === 'sslmode' && sslModes.includes(value)) {
-      sslMode = value as SslMode;
-    } else if (name === 'sslmode') {
-      throw new Error(`sslmode must be one of ${sslModes.join(', ')}`);
-    } else if (name === 'sslrootcert') {
-      sslRootCert = value;
-    } else {
-      throw new Error(`parameter ${name} is not known; sslmode and sslrootcert are`);
-    }
+/** Consoles of providers show `[YOUR-PASSWORD]` or stars, and no shell fills in a `${...}` here. */
+const placeholder = /^(?:\[?your[-_ ]?password\]?|<[^>]*>|[*•]+|\$\{[^}]*\}|\$\([^)]*\))$/i;
+
+function filledIn(password: string): string {
+  if (placeholder.test(password)) {
+    throw new Error('has a placeholder where its password should be; put the password there');
   }
-  return { sslMode, sslRootCert };
+  return password;
 }
 
 function decode(text: string): string {

@@ -5,21 +5,18 @@
 
 import { readFile } from 'node:fs/promises';
 import { Client } from 'pg';
-import type { PostgresSettings } from '../config.js';
+import type { DatabaseLogin } from '../config.js';
 import { StowageError } from '../errors.js';
 import { type DatabaseTarget, parseDatabaseUrl } from '../lib/database-url.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** How the owner is reached. */
-type Connection = Pick<PostgresSettings, 'nodes' | 'database' | 'user' | 'password' | 'tls'>;
-
 /** A database as its owner reaches it: a URL in the form of `DATABASE_URL`, or settings. */
-export type AdminDatabase = string | Connection;
+export type AdminDatabase = string | DatabaseLogin;
 
 /**
  * Runs `body` with a connection to the primary among the database's nodes, which are asked in
- * order, each for at most 10 s. The connection ends with the body.
+ * order, each for at most its connect timeout, 10 s for a URL. The connection ends with the body.
  * @throws StowageError INVALID_REQUEST where the URL is none, NO_PRIMARY; and what `body` throws.
  */
 export async function withAdminConnection<T>(
@@ -36,11 +33,17 @@ export async function withAdminConnection<T>(
   }
 }
 
-async function readUrl(url: string): Promise<Connection> {
+async function readUrl(url: string): Promise<DatabaseLogin> {
   try {
     const { nodes, database, user, password, ...transport } = parseDatabaseUrl(url);
-    const tls = await readTls(transport);
-    return { nodes, database: database ?? 'stowage', user: user ?? 'postgres', password, tls };
+    return {
+      nodes,
+      database: database ?? 'stowage',
+      user: user ?? 'postgres',
+      password,
+      tls: await readTls(transport),
+      connectTimeoutMs: transport.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+    };
   } catch (error) {
     throw new StowageError('INVALID_REQUEST', {
       message: `The database URL ${messageOf(error)}.`,
@@ -53,13 +56,13 @@ async function readUrl(url: string): Promise<Connection> {
 async function readTls({
   sslMode = 'disable',
   sslRootCert,
-}: Pick<DatabaseTarget, 'sslMode' | 'sslRootCert'>): Promise<Connection['tls']> {
+}: Pick<DatabaseTarget, 'sslMode' | 'sslRootCert'>): Promise<DatabaseLogin['tls']> {
   if (sslMode === 'disable') return false;
   const ca = sslRootCert === undefined ? undefined : await readFile(sslRootCert, 'utf8');
   return { ca, rejectUnauthorized: sslMode !== 'require' || ca !== undefined };
 }
 
-async function connectToPrimary(connection: Connection): Promise<Client> {
+async function connectToPrimary(connection: DatabaseLogin): Promise<Client> {
   const failures: unknown[] = [];
   for (const node of connection.nodes) {
     const client = clientOf(connection, node);
@@ -78,16 +81,17 @@ async function connectToPrimary(connection: Connection): Promise<Client> {
   });
 }
 
-function clientOf(connection: Connection, node: Connection['nodes'][number]): Client {
+function clientOf(connection: DatabaseLogin, node: DatabaseLogin['nodes'][number]): Client {
   const { database, user, password, tls } = connection;
   const client = new Client({
     host: node.host,
     port: node.port,
     database,
     user,
-    ...(password === undefined ? {} : { password }),
+    // A function, for the driver would fill a missing password from its own environment variables.
+    password: () => password ?? '',
     ssl: tls && { rejectUnauthorized: tls.rejectUnauthorized, ...(tls.ca && { ca: tls.ca }) },
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    connectionTimeoutMillis: connection.connectTimeoutMs,
     application_name: 'stowage migrate',
     keepAlive: true,
   });

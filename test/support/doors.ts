@@ -184,7 +184,7 @@ export async function openDoors(
   limits?: HttpLimits,
   own: StorageHandlers = {},
 ): Promise<Doors> {
-  const standard = parseConfig({}, () => '').server;
+  const standard = parseConfig({}).server;
   const server: ServerSettings = {
     ...standard,
     grpcAddress: { host: '127.0.0.1', port: 0 },

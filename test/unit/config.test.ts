@@ -1,20 +1,30 @@
 import { describe, expect, it } from 'vitest';
 import { type Config, ConfigError, configTable, parseConfig } from '../../src/config.js';
+import type { SettingFiles } from '../../src/config-password.js';
 
-const files: Readonly<Record<string, string>> = {
+const texts: Readonly<Record<string, string>> = {
   '/run/token': `${'t'.repeat(40)}\n`,
   '/ca.pem': 'PEM',
+  '/password': ' with spaces \r\n',
+  '/empty': '\n',
+  '/two-lines': 'one\ntwo\n',
+  '/pass': 'h1:*:d:u:hunter2\n*:*:*:*:other\n',
+  '/open': '*:*:*:*:hunter2\n',
+  '/several': 'h1:*:*:*:hunter2\nh2:*:*:*:hunter3\n',
 };
 
-function readFile(path: string): string {
-  const text = files[path];
-  if (text === undefined) {
-    throw new Error('ENOENT');
-  }
-  return text;
-}
+const files: SettingFiles = {
+  read(path) {
+    const text = texts[path];
+    if (text === undefined) {
+      throw new Error('ENOENT');
+    }
+    return text;
+  },
+  isPrivate: (path) => path !== '/open',
+};
 
-const parse = (environment: Record<string, string>): Config => parseConfig(environment, readFile);
+const parse = (environment: Record<string, string>): Config => parseConfig(environment, files);
 
 function problemsOf(environment: Record<string, string>): readonly string[] {
   try {
@@ -80,6 +90,70 @@ describe('parseConfig', () => {
       { host: 'b', port: 6000 },
     ]);
     expect(postgres.password).toBe('secret');
+  });
+
+  it.each([
+    [{ DATABASE_URL: 'postgres://u:url@h/d', POSTGRES_PASSWORD: 'x' }, 'url', 'DATABASE_URL'],
+    [{ DATABASE_URL: 'postgres://u@h/d', POSTGRES_PASSWORD: 'x' }, 'x', 'POSTGRES_PASSWORD'],
+    [{ POSTGRES_PASSWORD_FILE: '/password' }, ' with spaces ', 'POSTGRES_PASSWORD_FILE'],
+    [
+      { POSTGRES_PASSWORD_FILE: '/password', PGPASSFILE: '/pass' },
+      ' with spaces ',
+      'POSTGRES_PASSWORD_FILE',
+    ],
+    [{ DATABASE_URL: 'postgres://u@h1,h1:1/d', PGPASSFILE: '/pass' }, 'hunter2', 'PGPASSFILE'],
+    [{ POSTGRES_HOST: 'h9', PGPASSFILE: '/pass' }, 'other', 'PGPASSFILE'],
+    [{ DATABASE_URL: 'postgres://u@h1,h9/d', PGPASSFILE: '/several' }, 'hunter2', 'PGPASSFILE'],
+    [{ POSTGRES_HOST: 'h9', PGPASSFILE: '/several' }, undefined, undefined],
+  ])('takes the password from the first place that has one: %o', (environment, text, source) => {
+    const { postgres, passwordSource } = parse(environment as Record<string, string>);
+    expect([postgres.password, passwordSource]).toEqual([text, source]);
+  });
+
+  it.each([
+    [{ POSTGRES_PASSWORD_FILE: '/password', POSTGRES_PASSWORD: 'x' }, /it or POSTGRES_PASSWORD,/],
+    [{ POSTGRES_PASSWORD_FILE: '/absent' }, /^POSTGRES_PASSWORD_FILE: cannot read \/absent/],
+    [{ POSTGRES_PASSWORD_FILE: '/empty' }, /is empty/],
+    [{ POSTGRES_PASSWORD_FILE: '/two-lines' }, /several lines/],
+    [{ PGPASSFILE: '/open' }, /^PGPASSFILE: others .* run chmod 600 \/open$/],
+    [{ PGPASSFILE: '/absent' }, /^PGPASSFILE: cannot read \/absent/],
+    [{ POSTGRES_HOST: 'h1,h2', PGPASSFILE: '/several' }, /^PGPASSFILE: has several passwords/],
+    [{ STOWAGE_ADMIN_URL: 'jdbc:postgresql://h/d?password=hunter2' }, /leave jdbc: out/],
+    [
+      { STOWAGE_ADMIN_URL: 'postgres://h/d?sslrootcert=/absent&sslmode=verify-full' },
+      /^STOWAGE_ADMIN_URL: cannot read \/absent/,
+    ],
+  ])('refuses %o and says what to do', (environment, message) => {
+    expect(problemsOf(environment as Record<string, string>)).toEqual([
+      expect.stringMatching(message),
+    ]);
+  });
+
+  it('reads the migrator’s login in the form of the service’s', () => {
+    const admin = (url: string) => parse({ STOWAGE_ADMIN_URL: url, PGPASSFILE: '/pass' }).admin;
+    expect(admin('postgresql+psycopg2://me:pw@h:1/d?sslmode=require&connect_timeout=7')).toEqual({
+      nodes: [{ host: 'h', port: 1 }],
+      database: 'd',
+      user: 'me',
+      password: 'pw',
+      passwordSource: 'STOWAGE_ADMIN_URL',
+      tls: { ca: undefined, rejectUnauthorized: false },
+      connectTimeoutMs: 7000,
+    });
+    expect(admin('postgres://h9')).toMatchObject({
+      database: 'stowage',
+      user: 'postgres',
+      password: 'other',
+      passwordSource: 'PGPASSFILE',
+    });
+  });
+
+  it('lets connect_timeout of the URL go before the setting', () => {
+    const environment = { STOWAGE_CONNECT_TIMEOUT_MS: '500' };
+    const url = (query: string) =>
+      parse({ ...environment, DATABASE_URL: `postgres://h/d${query}` });
+    expect(url('?connect_timeout=10').postgres.connectTimeoutMs).toBe(10_000);
+    expect(url('').postgres.connectTimeoutMs).toBe(500);
   });
 
   it('takes the token from a file without its line end', () => {

@@ -11,7 +11,7 @@ import type { InboundCall } from '../../src/server/server-call.js';
 import type { CallContext, MethodDefinition } from '../../src/services/handler.js';
 import { type CallEnded, onCallEnded } from '../../src/telemetry/events.js';
 
-const standard = parseConfig({}, () => '').server;
+const standard = parseConfig({}).server;
 const request = create(GetObjectRequestSchema, { objectKey: 'a' });
 const never = () => new Promise<never>(() => undefined);
 
