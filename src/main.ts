@@ -4,17 +4,22 @@
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { devCommand } from './cli/dev.js';
+import { doctorCommand } from './cli/doctor.js';
 import { migrateCommand } from './cli/migrate.js';
 import { projectCommand } from './cli/project.js';
 import { scanCommand } from './cli/scan.js';
 import { serveCommand } from './cli/serve.js';
 import { exitOnUsage } from './cli/usage.js';
 import { type Config, loadClientDefaults, loadConfig } from './config.js';
+import { inspectConfig } from './config-inspect.js';
 import { startLog } from './telemetry/log.js';
 
 // By the package's own name: the build lies one folder deeper than the source.
 const { version } = createRequire(import.meta.url)('stowage/package.json') as { version: string };
 const print = (line: string) => console.log(line);
+const setExitCode = (code: number) => {
+  process.exitCode = code;
+};
 const serving = {
   config: loadConfig,
   startLog: ({ logLevel }: Config) => {
@@ -37,11 +42,10 @@ async function main(): Promise<void> {
           return admin ?? postgres;
         },
         print,
-        setExitCode: (code) => {
-          process.exitCode = code;
-        },
+        setExitCode,
       }),
     )
+    .addCommand(doctorCommand({ config: inspectConfig, output: process.stdout, setExitCode }))
     .addCommand(scanCommand(client))
     .addCommand(projectCommand(client));
   await exitOnUsage(program).parseAsync();

@@ -33,7 +33,7 @@ export function compareSchema(program: readonly string[], applied: readonly stri
 }
 
 /** The applied migrations, in order. */
-const listMigrations = statement<{ name: string }>({
+export const listMigrations = statement<{ name: string }>({
   name: 'list-migrations',
   intent: 'read',
   text: 'select name from stowage_migrations order by id',

@@ -51,7 +51,11 @@ async function waitForSchema(
     const failure = await schemaFailure(router);
     if (failure === undefined) return;
     const causes = router.topology().nodes.map(({ name }) => refusals.get(name));
-    if (causes.every(isPermanent)) throw new Error(`the database refuses: ${describe(refusals)}`);
+    if (causes.every(isPermanent)) {
+      throw new Error(
+        `the database refuses: ${describe(refusals)}; \`stowage doctor\` says what mends it`,
+      );
+    }
     if (failure.retry !== 'after_delay' || performance.now() >= endMs) throw failure;
     if (attempt === 1) {
       onWaiting(`waiting ${waitMs / 1000} s for the database: ${describe(refusals)}`);

@@ -1,17 +1,15 @@
 // The router over TLS: units, streams, and cancel requests, which have connections of their own.
 // Needs openssl.
-import { execFile } from 'node:child_process';
-import { chmod, chown, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
-import type { EmbeddedCluster } from '../../src/embedded/index.js';
 import type { TupleCollector } from '../../src/postgres/router-api.js';
 import { statement } from '../../src/postgres/statement.js';
 import { startTestCluster } from '../support/cluster.js';
-import { createTestDatabase, openConnection } from '../support/database.js';
+import { createTestDatabase } from '../support/database.js';
 import { settled, startTestRouter, testCall } from '../support/router.js';
+import { turnTlsOn } from '../support/tls.js';
 
 const session = statement<{ ssl: boolean; pid: number }>({
   name: 'test-session',
@@ -45,26 +43,6 @@ function counter(): TupleCollector<number> {
       return batch || undefined;
     },
   };
-}
-
-/** Gives the primary a certificate of its own. Returns it as PEM. */
-async function turnTlsOn(cluster: EmbeddedCluster, folder: string): Promise<string> {
-  const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
-  const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
-  const files = ['-keyout', key, '-out', certificate];
-  const run = promisify(execFile);
-  await run('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', ...files, ...subject]);
-  const admin = await openConnection(cluster.superuserUrl());
-  const [backend] = await admin.query<{ pid: number }>('select pg_backend_pid() as pid');
-  const { uid, gid } = await stat(`/proc/${backend?.pid}`);
-  await chmod(folder, 0o755);
-  await chown(key, uid, gid);
-  await admin.query(`alter system set ssl_cert_file = '${certificate}'`);
-  await admin.query(`alter system set ssl_key_file = '${key}'`);
-  await admin.query('alter system set ssl = on');
-  await admin.query('select pg_reload_conf()');
-  await admin.end();
-  return readFile(certificate, 'utf8');
 }
 
 it('runs, streams and cancels over TLS, on connections that stay clean', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Config, ConfigError, configTable, parseConfig } from '../../src/config.js';
+import { inspectConfig } from '../../src/config-inspect.js';
 import type { SettingFiles } from '../../src/config-password.js';
 
 const texts: Readonly<Record<string, string>> = {
@@ -213,6 +214,38 @@ describe('parseConfig', () => {
     expect(
       problemsOf({ STOWAGE_AUTH_TOKEN: 'x'.repeat(32), STOWAGE_AUTH_TOKEN_FILE: '/run/token' }),
     ).toHaveLength(1);
+  });
+});
+
+describe('inspectConfig', () => {
+  it('goes on with the defaults of what does not concern the database', () => {
+    const { config, problems } = inspectConfig(
+      {
+        POSTGRES_HOST: 'h',
+        POSTGRES_MAX_CONN: 'many',
+        STOWAGE_ADMIN_URL: 'mysql://h',
+        STOWAGE_AUTH_TOKEN: 'short',
+        STOWAGE_GRPC_ADDRESS: '0.0.0.0:1',
+      },
+      files,
+    );
+    expect(problems.map((problem) => problem.split(':')[0])).toEqual([
+      'POSTGRES_MAX_CONN',
+      'STOWAGE_ADMIN_URL',
+      'STOWAGE_AUTH_TOKEN',
+      'STOWAGE_GRPC_ADDRESS',
+    ]);
+    expect(config?.postgres).toMatchObject({ connectionsMax: 20, nodes: [{ host: 'h' }] });
+    expect(config?.admin).toBeUndefined();
+  });
+
+  it('guesses nothing of the database', () => {
+    const { config, problems } = inspectConfig({ DATABASE_URL: 'mysql://h/d' }, files);
+    expect([config, problems.length]).toEqual([undefined, 1]);
+  });
+
+  it('finds nothing wrong with nothing', () => {
+    expect(inspectConfig({}, files)).toMatchObject({ problems: [], config: { standbys: 2 } });
   });
 });
 
