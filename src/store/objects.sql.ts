@@ -21,7 +21,8 @@ export interface LockedObject {
  * Locks what is there of a batch, in key order so that batches do not deadlock over it, and says
  * which columns would change: here, because only the database compares jsonb as it keeps it.
  * Batches that make some of each other's keys still may; PostgreSQL then ends one of them, which
- * may be repeated.
+ * may be repeated. The keys are asked for twice, because a plan that was kept from when the table
+ * was small begins with the table: it would join the batch with all of the project.
  */
 export const lockObjects = statement<LockedObject>({
   name: 'lock-objects',
@@ -46,6 +47,7 @@ export const lockObjects = statement<LockedObject>({
       as s (object_key, size, content_type, etag, last_modified, version_id, storage_backend,
             storage_class, metadata, owner, purge_at)
     join storage_objects t on t.project_id = $1 and t.object_key = s.object_key
+      and t.object_key = any($2::text[])
     order by t.object_key
     for update of t`,
 });

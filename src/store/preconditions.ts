@@ -21,20 +21,25 @@ export function objectNotFound(call: Call, expected: Expected): StowageError {
 }
 
 /**
- * Checks that a locked object lives and is as it must be.
+ * A locked object, which lives and is as it must be.
  * @throws StowageError OBJECT_NOT_FOUND, ETAG_MISMATCH, REVISION_MISMATCH.
  */
-export function requireLive(call: Call, expected: Expected, locked: LockedKey | undefined): void {
+export function requireLive<Row extends Omit<LockedKey, 'object_key'>>(
+  call: Call,
+  expected: Expected,
+  locked: Row | undefined,
+): Row {
   if (locked === undefined || locked.deleted) throw objectNotFound(call, expected);
   const { etag } = locked;
   if (expected.ifMatchEtag !== undefined && expected.ifMatchEtag !== etag) {
     throw new StowageError('ETAG_MISMATCH', { metadata: { ...factsOf(expected), etag } });
   }
   requireRevision(expected, locked);
+  return locked;
 }
 
 /** @throws StowageError REVISION_MISMATCH where a locked row has another revision. */
-export function requireRevision(expected: Expected, locked: LockedKey): void {
+export function requireRevision(expected: Expected, locked: Pick<LockedKey, 'revision'>): void {
   if (expected.ifRevision === undefined || expected.ifRevision === locked.revision) return;
   const revision = String(locked.revision);
   throw new StowageError('REVISION_MISMATCH', { metadata: { ...factsOf(expected), revision } });

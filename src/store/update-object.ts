@@ -83,12 +83,11 @@ async function write(
   call: Call,
   { request, objectKey, mask, given, metadata }: Update,
 ): Promise<Written<typeof UpdateObjectResponseSchema>> {
-  const [locked] = await transaction.run(sql.lockObject, [call.project, objectKey]);
+  const [found] = await transaction.run(sql.lockObject, [call.project, objectKey]);
   const { ifMatchEtag, ifRevision } = request;
   const expected = { objectKey, ifMatchEtag, ifRevision };
-  const key = locked && { ...locked, deleted: locked.deleted_at !== null };
-  requireLive(call, expected, key);
-  if (locked === undefined) throw objectNotFound(call, expected);
+  const deleted = found?.deleted_at !== null;
+  const locked = requireLive(call, expected, found && { ...found, deleted });
   const before = presentValues(locked);
   const after = { ...before, ...changesOf(mask, given, merged(locked.metadata, metadata, mask)) };
   const changedFields = updatable.filter((column) => before[column] !== after[column]);
