@@ -159,11 +159,11 @@ describe.each(doorNames)('updates through %s', (door) => {
     expect(again.object).toEqual(first.object);
     expect(await changesOf(objectKey)).toHaveLength(2);
     for (const attempt of [
-      update(['owner'], { objectKey, owner: 'c' }, others),
-      update(['owner', 'storage_class'], { objectKey, owner: 'b' }, others),
-      update(['owner'], { objectKey, owner: 'b' }, { requestId: others.requestId }),
+      () => update(['owner'], { objectKey, owner: 'c' }, others),
+      () => update(['owner', 'storage_class'], { objectKey, owner: 'b' }, others),
+      () => update(['owner'], { objectKey, owner: 'b' }, { requestId: others.requestId }),
     ]) {
-      expect(await failure(attempt)).toMatchObject({ reason: 'REQUEST_ID_REUSED' });
+      expect(await failure(attempt())).toMatchObject({ reason: 'REQUEST_ID_REUSED' });
     }
   });
 
