@@ -45,31 +45,49 @@ function unaryMethod(method: UnaryMethod): UnaryMethod {
 
 function streamMethod(method: StreamMethod): StreamMethod {
   return (input, options = {}) => {
-    const { signal } = options;
-    const leaving = new AbortController();
-    const leave = (): void => leaving.abort(signal?.reason);
+    const begin = (signal: AbortSignal) => method(input, { ...options, signal });
+    const iterator = leavable(begin, options.signal);
+    return { [Symbol.asyncIterator]: () => iterator };
+  };
+}
+
+/**
+ * The messages of a stream, which begins when it is first asked for one: the failure of a call that
+ * began before would be nobody's while nobody asks.
+ */
+function leavable(
+  begin: (signal: AbortSignal) => AsyncIterable<unknown>,
+  signal: AbortSignal | undefined,
+): AsyncIterator<unknown> {
+  const leaving = new AbortController();
+  const leave = (): void => leaving.abort(signal?.reason);
+  const unlink = (): void => signal?.removeEventListener('abort', leave);
+  let messages: AsyncIterator<unknown> | undefined;
+  let isLeft = false;
+  const start = (): AsyncIterator<unknown> => {
     // Not AbortSignal.any: a long-lived signal would keep something of every stream.
     if (signal?.aborted === true) leave();
     else signal?.addEventListener('abort', leave, { once: true });
-    const unlink = (): void => signal?.removeEventListener('abort', leave);
-    const messages = method(input, { ...options, signal: leaving.signal })[Symbol.asyncIterator]();
-    const iterator: AsyncIterator<unknown> = {
-      next: async () => {
-        try {
-          const result = await messages.next();
-          if (result.done === true) unlink();
-          return result;
-        } catch (error) {
-          unlink();
-          throw toStowageError(error);
-        }
-      },
-      return: async () => {
+    return begin(leaving.signal)[Symbol.asyncIterator]();
+  };
+  return {
+    next: async () => {
+      if (isLeft) return { done: true, value: undefined };
+      try {
+        messages ??= start();
+        const result = await messages.next();
+        if (result.done === true) unlink();
+        return result;
+      } catch (error) {
         unlink();
-        leaving.abort();
-        return { done: true, value: undefined };
-      },
-    };
-    return { [Symbol.asyncIterator]: () => iterator };
+        throw toStowageError(error);
+      }
+    },
+    return: async () => {
+      isLeft = true;
+      unlink();
+      leaving.abort();
+      return { done: true, value: undefined };
+    },
   };
 }

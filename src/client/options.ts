@@ -31,8 +31,8 @@ export interface TransportOptions {
    */
   readonly token?: string | undefined;
   /**
-   * Deadline of a unary call that names none with `timeoutMs`, in milliseconds; default 10,000.
-   * Streams have none but their own.
+   * Deadline of a unary call that names none with `timeoutMs`, in milliseconds; default 10,000; 0:
+   * none. Streams have none but their own.
    */
   readonly timeoutMs?: number;
   /**
@@ -61,10 +61,14 @@ export interface Settings {
   readonly interceptors: readonly Interceptor[];
 }
 
+/** The longest that a timer of Node can wait. */
+const timerMsMax = 2 ** 31 - 1;
+
 /**
  * Fills in what is left out.
  *
  * @throws {TypeError} where endpoints cannot be used, alone or together or with `tls`
+ * @throws {RangeError} where a time is none
  */
 export function settingsOf(options: TransportOptions): Settings {
   const { endpoints, token, tls } = options;
@@ -80,12 +84,30 @@ export function settingsOf(options: TransportOptions): Settings {
     target,
     tls: tls === true || (tls === undefined && target.isSecure) ? {} : tls,
     token: token === '' ? undefined : token,
-    timeoutMs: options.timeoutMs ?? 10_000,
-    streamIdleTimeoutMs: options.streamIdleTimeoutMs ?? 60_000,
-    keepaliveIntervalMs: options.keepaliveIntervalMs ?? 10_000,
-    keepaliveTimeoutMs: options.keepaliveTimeoutMs ?? 5_000,
+    timeoutMs: time(options, 'timeoutMs', 10_000, 0),
+    streamIdleTimeoutMs: time(options, 'streamIdleTimeoutMs', 60_000, 0),
+    keepaliveIntervalMs: time(options, 'keepaliveIntervalMs', 10_000, 1),
+    keepaliveTimeoutMs: time(options, 'keepaliveTimeoutMs', 5_000, 1),
     interceptors: options.interceptors ?? [],
   };
+}
+
+type TimeOption = {
+  [Name in keyof TransportOptions]: Name extends `${string}Ms` ? Name : never;
+}[keyof TransportOptions];
+
+/** A time past what a timer can wait would fire at once. */
+function time(
+  options: TransportOptions,
+  name: NonNullable<TimeOption>,
+  standardMs: number,
+  msMin: number,
+): number {
+  const ms = options[name] ?? standardMs;
+  if (!(ms >= msMin && ms <= timerMsMax)) {
+    throw new RangeError(`${name} must be from ${msMin} to ${timerMsMax} milliseconds, not ${ms}`);
+  }
+  return ms;
 }
 
 function serverNameOf(tls: true | TlsOptions | undefined): string | undefined {

@@ -24,6 +24,7 @@ export interface Stowage
  * has no call running does not keep the process alive.
  *
  * @throws {TypeError} where the endpoints cannot be used
+ * @throws {RangeError} where a time is none
  */
 export function createStowage(options: TransportOptions): Stowage {
   const transport = createTransport(options);

@@ -49,6 +49,7 @@ keepEveryCharacter();
  * Makes a transport. Nothing is connected before the first call or `ready()`.
  *
  * @throws {TypeError} where the endpoints cannot be used
+ * @throws {RangeError} where a time is none
  */
 export function createTransport(options: TransportOptions): StowageTransport {
   const settings = settingsOf(options);
@@ -98,7 +99,14 @@ class GrpcTransport implements StowageTransport {
     this.#connection.close();
   }
 
-  readonly unary: Transport['unary'] = (method, signal, timeoutMs, header, message, values) => {
+  readonly unary: Transport['unary'] = async (
+    method,
+    signal,
+    timeoutMs,
+    header,
+    message,
+    values,
+  ) => {
     const deadlineMs = deadlineIn(timeoutMs ?? this.#settings.timeoutMs);
     return runUnaryCall({
       req: { stream: false, method, message, ...requestOf(method, header, values) },
@@ -108,7 +116,14 @@ class GrpcTransport implements StowageTransport {
     });
   };
 
-  readonly stream: Transport['stream'] = (method, signal, timeoutMs, header, message, values) => {
+  readonly stream: Transport['stream'] = async (
+    method,
+    signal,
+    timeoutMs,
+    header,
+    message,
+    values,
+  ) => {
     const deadlineMs = deadlineIn(timeoutMs ?? 0);
     return runStreamingCall({
       req: { stream: true, method, message, ...requestOf(method, header, values) },
@@ -169,7 +184,7 @@ class GrpcTransport implements StowageTransport {
 
 /** Zero and less mean none, as in Connect's own transports. */
 function deadlineIn(timeoutMs: number): number {
-  return timeoutMs <= 0 ? Number.POSITIVE_INFINITY : Date.now() + timeoutMs;
+  return timeoutMs > 0 ? Date.now() + timeoutMs : Number.POSITIVE_INFINITY;
 }
 
 function requestOf(

@@ -97,6 +97,19 @@ describe('the options of a client', () => {
     ];
     for (const [options, message] of refused) expect(() => settingsOf(options)).toThrow(message);
   });
+
+  it('are refused where a time is none', () => {
+    const endpoints = '127.0.0.1';
+    for (const ms of [-1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31]) {
+      for (const name of ['timeoutMs', 'streamIdleTimeoutMs', 'keepaliveTimeoutMs']) {
+        expect(() => createStowage({ endpoints, [name]: ms }), name).toThrow(RangeError);
+      }
+    }
+    expect(() => settingsOf({ endpoints, keepaliveIntervalMs: 0 })).toThrow(
+      'keepaliveIntervalMs must be from 1 to 2147483647 milliseconds, not 0',
+    );
+    expect(settingsOf({ endpoints, streamIdleTimeoutMs: 0 }).streamIdleTimeoutMs).toBe(0);
+  });
 });
 
 describe('TLS', () => {
