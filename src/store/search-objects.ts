@@ -32,7 +32,7 @@ import { singlesOf, wholeWordsOf } from './search-words.js';
 import type { Store } from './store.js';
 
 const PAGE_SIZE_DEFAULT = 50;
-/** Each trigram of what keys shall be like is looked up: a key in full takes a second of a million. */
+/** Each trigram of what keys shall be like is looked up, which is dear for common ones. */
 const SIMILAR_CHARACTERS_MAX = 64;
 
 /** How a search is run. */
@@ -79,7 +79,7 @@ export async function searchObjects(
   });
 }
 
-/** Runs a search, and the one for where it finds nothing; a page behind another is of one search. */
+/** Runs a search, and where it finds nothing the one for that. */
 async function runPlan(
   store: Store,
   call: Call,

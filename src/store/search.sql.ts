@@ -115,16 +115,27 @@ function search(definition: Search): SearchStatements {
 /**
  * $3: a tsquery; $9: words that stand in every key below the prefix, which the index narrows by.
  * A query such as !a would have the index read from end to end: PostgreSQL says so as T.
+ *
+ * The index knows neither places nor weights: with a phrase or a weight every row that has the
+ * words would be read, past any bound, before PostgreSQL knew it for none. So the index is asked
+ * for the words alone, and what it gives for all that was asked. In that form nothing is negated:
+ * a row with a word that must not stand here may have it elsewhere.
  */
 export const searchWords = search({
   name: 'search-words',
   query: `
       select asked,
         case when querytree(asked) not in ('', 'T') then
-          asked && plainto_tsquery('pg_catalog.simple', stowage_search_words($9))
+          plainto_tsquery('pg_catalog.simple', stowage_search_words($9)) &&
+          case when asked::text ~ '<|:[*]?[A-D]' then
+            regexp_replace(
+              regexp_replace(querytree(asked), '<(-|[0-9]+)>', '&', 'g'),
+              ':([*]?)[A-D]+', ':\\1', 'g')::tsquery
+          else asked end
         end as wanted
       from to_tsquery('pg_catalog.simple', stowage_search_marks($3)) as asked`,
   found: `search_vector @@ ${WANTED}`,
+  matching: 'search_vector @@ (select asked from query)',
   score: 'ts_rank(search_vector, (select asked from query))',
 });
 

@@ -112,6 +112,16 @@ describe.each(['generic', 'custom'] as const)('a search for words, by a %s plan,
     expect(found.scans).not.toContain('Seq Scan');
   });
 
+  it.each([
+    ['a phrase', `'pdf' <-> 'documents'`],
+    ['a weight', `'documents':B`],
+    ['a phrase and a weight beside what must not be', `'pdf' <-> !'x' & 'pdf' <2> 'doc':*C`],
+  ])('of words that all have stops at 8000 where %s is in none', async (_name, query) => {
+    const found = await find(query);
+    expect(found).toMatchObject({ hits: 0, bound: 'inspected' });
+    expect(found.buffers).toBeLessThanOrEqual(8_001 + 2 * FEW);
+  });
+
   it('of all below a prefix reads what is below', async () => {
     const prefix = 'documents/0042/';
     const found = await find(`'pdf'`, { prefix, help: wholeWordsOf(prefix) });

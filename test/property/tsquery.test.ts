@@ -1,4 +1,4 @@
-/** A tsquery is refused exactly where PostgreSQL refuses it, and what is accepted means the same. */
+/** A tsquery is refused exactly where PostgreSQL refuses it, and else means the same. */
 
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -79,6 +79,9 @@ describe.each(doorNames)('search through %s', (door) => {
     ['invoice <-> 2024', [first, second]],
     ['2024 <2> pdf & 1', []],
     ["'invoice-2024-002'", [second]],
+    ["'invoice 2024' & !finance:C & !draft:B", [first]],
+    ['(invoice <-> 2024 | tax:B) & !draft', [first, tax]],
+    ['!invoice <-> pdf & 001:*A', [first]],
     ['pages | 17 & true', [contract]],
     ['2 <-> 5', [tax]],
   ])('reads the tsquery %s', async (query, wanted) => {

@@ -1,5 +1,5 @@
--- The search index: a table of its own beside the objects, so that what writes it can change without
--- touching them. It has the live objects only and is written through stowage_search_vector().
+-- The search index: a table of its own beside the objects, so that what writes it can change
+-- without touching them. It has the live objects only.
 
 -- Up Migration
 
@@ -31,9 +31,9 @@ $$;
 -- None of these functions sets a search_path: that costs as much as the work itself. They run with
 -- the caller's rights, so a name that a caller has replaced harms the caller alone.
 
--- Text in which the parser finds each word: Han and kana have no spaces, so that each character is a
--- word and a part of a run is found as a phrase; symbols such as emoji would be dropped. Queries go
--- through it too. ASCII stays as it is.
+-- Text in which the parser finds each word: Han and kana have no spaces, so that each character is
+-- a word and a part of a run is found as a phrase; symbols such as emoji would be dropped. Queries
+-- go through it too. ASCII stays as it is.
 create function stowage_search_marks(input text) returns text
   language plpgsql immutable parallel safe
 as $$
@@ -63,8 +63,8 @@ comment on function stowage_search_marks(text) is
   'Parts Han and kana from each other and names symbols by their code points';
 
 -- The parser would take documents/invoice.pdf for one word: ASCII is parted at whatever is neither
--- letter nor digit. A regular expression, because translate() of so many characters costs five times
--- as much.
+-- letter nor digit. A regular expression, because translate() of so many characters costs three
+-- times as much.
 create function stowage_search_words(input text) returns text
   language plpgsql immutable parallel safe
 as $$
