@@ -46,4 +46,24 @@ describe('migrations of a cluster without the roles', () => {
     await connection.end();
     expect(row).toEqual({ made: 0, lsn: null });
   });
+
+  it('tell a migrator who may not make the extension what an administrator has to run', async () => {
+    const { primary } = own.cluster;
+    await primary.query('create database fifth');
+    const admin = await openConnection(atDatabase(primary.url(), 'fifth'));
+    await admin.query('grant create, usage on schema public to migrator with grant option');
+    const refused = migrateUp({ database: urlOf('fifth') });
+    await expect(refused).rejects.toMatchObject({
+      reason: 'INTERNAL',
+      message: expect.stringContaining('create extension pg_trgm schema public;'),
+    });
+    await admin.query('create schema elsewhere');
+    await admin.query('create extension pg_trgm schema elsewhere');
+    await expect(migrateUp({ database: urlOf('fifth') })).rejects.toMatchObject({
+      message: expect.stringContaining('alter extension pg_trgm set schema public;'),
+    });
+    await admin.query('alter extension pg_trgm set schema public');
+    await admin.end();
+    expect(await migrateUp({ database: urlOf('fifth') })).toContain('0010_create-search');
+  });
 });
