@@ -12,8 +12,17 @@ export interface Column {
   readonly parse: TextParser;
 }
 
+/** What is prepared of a statement. */
+export interface Preparable {
+  readonly name: string;
+  readonly text: string;
+  /** See `Statement.plan`. */
+  readonly plan?: 'custom';
+}
+
 /** A statement on one connection. */
 export interface PreparedStatement {
+  /** Empty where it is prepared for one execution. */
   readonly name: string;
   /**
    * True once an execution was completed. False: it was sent, but an error left it open whether the
@@ -27,15 +36,16 @@ export interface PreparedStatement {
 const connections = new WeakMap<DriverConnection, Map<string, PreparedStatement>>();
 
 /**
- * Sends what prepares a statement, unless the connection has it already. `sent` holds what the
- * present unit has sent so far.
+ * Sends what prepares a statement, unless the connection has it already; one with a custom plan is
+ * sent each time. `sent` holds what the present unit has sent so far.
  */
 export function prepare(
   connection: DriverConnection,
-  statement: { readonly name: string; readonly text: string },
+  statement: Preparable,
   sent: Set<PreparedStatement>,
 ): PreparedStatement {
-  const { name, text } = statement;
+  const { name, text, plan } = statement;
+  if (plan === 'custom') return prepareOnce(connection, text);
   const known = connections.get(connection) ?? new Map<string, PreparedStatement>();
   connections.set(connection, known);
   const found = known.get(name);
@@ -50,6 +60,16 @@ export function prepare(
   known.set(name, prepared);
   sent.add(prepared);
   return prepared;
+}
+
+/**
+ * The nameless statement lives until the next one, and PostgreSQL plans the first executions of
+ * any statement for their parameters: this one has no others.
+ */
+function prepareOnce(connection: DriverConnection, text: string): PreparedStatement {
+  connection.parse({ name: '', text });
+  connection.describe({ type: 'S', name: '' });
+  return { name: '', isReady: false, columns: [] };
 }
 
 /** The columns that the server described. */

@@ -12,6 +12,12 @@ export interface Statement<Row = Record<string, unknown>> {
   readonly name: string;
   readonly intent: Intent;
   readonly text: string;
+  /**
+   * `custom`: planned anew at every execution, with the parameters' values in sight, for what a
+   * generic plan cannot use, such as an index of an expression that a parameter is part of. That
+   * costs the planning each time. Default: prepared once a connection.
+   */
+  readonly plan?: 'custom';
   /** Never set: carries the row's type. */
   readonly row?: Row;
 }
@@ -27,6 +33,7 @@ export function statement<Row>(definition: {
   readonly name: string;
   readonly intent: Intent;
   readonly text: string;
+  readonly plan?: 'custom';
 }): Statement<Row> {
   if (registry.has(definition.name)) throw new Error(`statement ${definition.name} exists already`);
   registry.set(definition.name, definition);

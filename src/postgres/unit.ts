@@ -13,7 +13,7 @@ import {
   type WireValue,
 } from './driver.js';
 import { encodeParameter } from './parameters.js';
-import { columnsOf, type PreparedStatement, prepare } from './prepared.js';
+import { columnsOf, type Preparable, type PreparedStatement, prepare } from './prepared.js';
 
 /** "cached plan must not change result type": the statement has to be prepared again. */
 const RESULT_TYPE_CHANGED = '0A000';
@@ -23,7 +23,7 @@ export type Row = Record<string, unknown>;
 
 /** One statement of a unit. */
 export interface Step {
-  readonly statement: { readonly name: string; readonly text: string };
+  readonly statement: Preparable;
   readonly params: readonly unknown[];
 }
 
@@ -95,8 +95,9 @@ export class Unit implements Submission {
     connection.stream.cork();
     try {
       for (const { statement, values, binary } of this.#steps) {
-        this.#prepared.push(prepare(connection, statement, sent));
-        connection.bind({ statement: statement.name, values, binary });
+        const prepared = prepare(connection, statement, sent);
+        this.#prepared.push(prepared);
+        connection.bind({ statement: prepared.name, values, binary });
         connection.execute({ rows: 0 });
       }
       connection.sync();

@@ -106,6 +106,38 @@ describe('A unit', () => {
     });
   });
 
+  it('plans a statement with a custom plan for its parameters, and prepares nothing', async () => {
+    await admin.query('create table planned (id int, doc jsonb)');
+    await admin.query(`insert into planned select n, jsonb_build_object('a', n)
+                       from generate_series(1, 1000) as n`);
+    await admin.query(`create index planned_a on planned ((doc #>> '{a}'::text[]))`);
+    await admin.query('analyze planned');
+    const read = (plan: object): Step => ({
+      statement: {
+        ...{ name: 'planned', text: 'select id from planned where doc #>> $1::text[] = $2' },
+        ...plan,
+      },
+      params: [['a'], '7'],
+    });
+    await withLease(async (lease) => {
+      await lease.run([read({ plan: 'custom' }), one, read({ plan: 'custom' })], limits);
+      const again = await lease.run([one, read({ plan: 'custom' })], limits);
+      expect(again[1]?.rows).toEqual([{ id: 7 }]);
+      const [names] = await prepared(lease);
+      expect(names?.rows.map(({ name }) => name)).not.toContain('planned');
+      const generic = step('generic', `select set_config('plan_cache_mode', $1, false)`);
+      await lease.run([{ ...generic, params: ['force_generic_plan'] }, read({})], limits);
+      await lease.run([{ ...generic, params: ['auto'] }], limits);
+      const flush = step('flush', 'select pg_stat_force_next_flush()::text');
+      const used = step(
+        'used',
+        `select idx_scan from pg_stat_user_indexes where indexrelname = 'planned_a'`,
+      );
+      await lease.run([flush], limits);
+      expect((await lease.run([used], limits))[0]?.rows).toEqual([{ idx_scan: 3n }]);
+    });
+  });
+
   it('prepares again what failed to be prepared', async () => {
     const later = step('later', 'select id from made_later');
     await withLease(async (lease) => {
