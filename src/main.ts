@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { devCommand } from './cli/dev.js';
 import { doctorCommand } from './cli/doctor.js';
+import { indexCommand } from './cli/metadata-index.js';
 import { migrateCommand } from './cli/migrate.js';
 import { projectCommand } from './cli/project.js';
 import { scanCommand } from './cli/scan.js';
@@ -19,6 +20,10 @@ const { version } = createRequire(import.meta.url)('stowage/package.json') as { 
 const print = (line: string) => console.log(line);
 const setExitCode = (code: number) => {
   process.exitCode = code;
+};
+const ownersDatabase = () => {
+  const { admin, postgres } = loadConfig();
+  return admin ?? postgres;
 };
 const serving = {
   config: loadConfig,
@@ -37,15 +42,13 @@ async function main(): Promise<void> {
     .addCommand(devCommand(serving))
     .addCommand(
       migrateCommand({
-        database: () => {
-          const { admin, postgres } = loadConfig();
-          return admin ?? postgres;
-        },
+        database: ownersDatabase,
         print,
         setExitCode,
       }),
     )
     .addCommand(doctorCommand({ config: inspectConfig, output: process.stdout, setExitCode }))
+    .addCommand(indexCommand({ database: ownersDatabase, print, progress: process.stderr }))
     .addCommand(scanCommand(client))
     .addCommand(projectCommand(client));
   await exitOnUsage(program).parseAsync();
