@@ -11,7 +11,7 @@ import {
   StreamObjectsResponseSchema,
 } from '../../gen/stowage/v1/storage_list_pb.js';
 import { pause } from '../../src/lib/wait.js';
-import { listingOf, listingParams } from '../../src/store/object-filter.js';
+import { wholeSlice } from '../../src/store/stream-slices.js';
 import type { Lane, Measures, Subject } from '../frame/lane.js';
 import { median } from '../frame/statistics.js';
 import type { MeasuredChild } from '../rig/child.js';
@@ -26,7 +26,7 @@ const FIRST_MESSAGES = 21;
 const SLOW_PAUSE_MS = 20;
 const MIB = 2 ** 20;
 
-const everything = { prefix: '', storageBackend: '', showDeleted: false };
+const everything = { prefix: '', storageBackend: '', storageClass: '', showDeleted: false };
 const request = Buffer.from(
   toBinary(StreamObjectsRequestSchema, create(StreamObjectsRequestSchema, { project: PROJECT })),
 );
@@ -66,8 +66,8 @@ async function setup(rig: Rig): Promise<Readonly<Record<string, Subject>>> {
   rig.progress(`recording ${rig.rows} objects`);
   await fillObjects(admin, rig.rows);
   await database.whenReplicated();
-  const { text } = listingOf(everything).slice;
-  const params = listingParams(PROJECT, everything, '', rig.rows + 1);
+  const { statement, params } = wholeSlice(PROJECT, everything, '', rig.rows + 1);
+  const { text } = statement;
   const server = await rig.startServer(database);
   const caller = callerOf(rig, server.grpc);
   const naive = await rig.startPeer(new URL('../peers/naive-export-server.ts', import.meta.url), {

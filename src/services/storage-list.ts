@@ -1,10 +1,10 @@
 /** StorageService: what lists, streams and counts objects. */
 
 import type { StorageService } from '../../gen/stowage/v1/storage_service_pb.js';
-import { StowageError } from '../errors.js';
 import { listObjects } from '../store/list-objects.js';
 import type { Store } from '../store/store.js';
 import { streamObjects } from '../store/stream-objects.js';
+import { readUsage } from '../store/usage.js';
 import { EncodedMessage, type Handlers, scopedCall } from './handler.js';
 
 /** Handlers of storage_list.proto. */
@@ -19,8 +19,6 @@ export function listHandlers(store: Store) {
       }
     },
 
-    getUsage() {
-      throw new StowageError('UNIMPLEMENTED');
-    },
+    getUsage: (request, context) => readUsage(store, scopedCall(context, request), request),
   } satisfies Partial<Handlers<typeof StorageService>>;
 }

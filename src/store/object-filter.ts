@@ -1,35 +1,29 @@
-/** Which objects a listing or a stream is about, as statement and parameters. */
+/** Which objects a list or a stream is about. */
 
-import { prefixCeiling } from './object-keys.js';
-import { listings } from './object-reads.sql.js';
+import type { JsonObject } from '@bufbuild/protobuf';
+import { canonicalJson, type JsonMap } from '../lib/canonical-json.js';
 
-/** The arguments that listings and streams share. */
+/** The arguments that lists and streams share. */
 export interface ObjectFilter {
   readonly prefix: string;
   /** Empty: every backend. */
   readonly storageBackend: string;
+  /** Empty: every class. */
+  readonly storageClass: string;
+  /** What the metadata must contain; undefined or empty: anything. */
+  readonly metadataFilter?: JsonObject | undefined;
   readonly showDeleted: boolean;
 }
 
-/** The statements for a filter. */
-export function listingOf(filter: ObjectFilter): (typeof listings)['live'] {
-  if (filter.storageBackend === '') return filter.showDeleted ? listings.all : listings.live;
-  return filter.showDeleted ? listings.allOfBackend : listings.liveOfBackend;
-}
-
-/** Their parameters: at most `rowsMax` objects behind `afterKey`. */
-export function listingParams(
-  project: string,
-  filter: ObjectFilter,
-  afterKey: string,
-  rowsMax: number,
-): unknown[] {
-  const { prefix, storageBackend } = filter;
-  const params: unknown[] = [project, afterKey, prefix, prefixCeiling(prefix), rowsMax];
-  return storageBackend === '' ? params : [...params, storageBackend];
+/** The metadata filter as text, keys in order; undefined where it lets everything through. */
+export function metadataText({ metadataFilter = {} }: ObjectFilter): string | undefined {
+  if (Object.keys(metadataFilter).length === 0) return undefined;
+  return canonicalJson(metadataFilter as JsonMap);
 }
 
 /** What a page or resume token is bound to beside its call. */
 export function filterBinding(filter: ObjectFilter): string[] {
-  return [filter.prefix, filter.storageBackend, String(filter.showDeleted)];
+  const { prefix, storageBackend, storageClass, showDeleted } = filter;
+  const metadata = metadataText(filter) ?? '';
+  return [prefix, storageBackend, storageClass, metadata, String(showDeleted)];
 }

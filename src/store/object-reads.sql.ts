@@ -1,11 +1,11 @@
 /**
- * Statements that give whole objects. Each names its columns; `OBJECT` is what they have in common,
- * in the order of the message's fields.
+ * Statements that give objects by their keys, and what all statements have in common that give
+ * whole objects: each names its columns, `OBJECT`, in the order of the message's fields.
  */
 
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { TimestampValue } from '../lib/timestamp.js';
-import { type Statement, statement } from '../postgres/statement.js';
+import { statement } from '../postgres/statement.js';
 import { type CutRow, cutPage } from './page-cut.sql.js';
 
 /** A row of `storage_objects`. */
@@ -74,42 +74,3 @@ export const batchGetObjects = statement<ObjectRow & CutRow>({
       where project_id = $1 and object_key = any($2::text[])${IN_PROJECT}
     )${CUT}`,
 });
-
-/** The statements of one way to list: a page cut at 1 MiB, and a slice of a stream. */
-interface Listing {
-  readonly page: Statement<ObjectRow & CutRow>;
-  readonly slice: Statement;
-}
-
-/**
- * Lists keys above $2, at or above $3 and below $4; at most $5. Each filter has statements of its
- * own, so that a generic plan can use its partial index. A slice does not ask for the project: a
- * stream would end early and say that this is all.
- */
-function listing(name: string, filter: string): Listing {
-  const keys = (project: string) => `
-      select ${OBJECT}
-      from storage_objects
-      where project_id = $1 and object_key > $2 and object_key >= $3 and object_key < $4
-        ${filter}${project}
-      order by object_key
-      limit $5`;
-  return {
-    page: statement<ObjectRow & CutRow>({
-      name: `list-${name}`,
-      intent: 'read',
-      text: `
-    with page as materialized (${keys(IN_PROJECT)}
-    )${CUT}`,
-    }),
-    slice: statement({ name: `stream-${name}`, intent: 'read', text: keys('') }),
-  };
-}
-
-/** By whether deleted objects are shown and whether a backend ($6) is asked for. */
-export const listings = {
-  live: listing('objects', 'and deleted_at is null'),
-  liveOfBackend: listing('backend-objects', 'and deleted_at is null and storage_backend = $6'),
-  all: listing('all-objects', ''),
-  allOfBackend: listing('all-backend-objects', 'and storage_backend = $6'),
-} as const;

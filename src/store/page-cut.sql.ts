@@ -14,7 +14,7 @@ export interface CutRow {
  * first row stays: jsonb writes 1e300 with all its digits.
  */
 export function cutPage(columns: string, key: string, texts: readonly string[]): string {
-  const bytes = ['metadata::text', ...texts].map((text) => `octet_length(${text})`);
+  const bytes = ['metadata::text', ...texts].map((text) => `coalesce(octet_length(${text}), 0)`);
   return `
     select ${columns}, (select count(*) from page) as page_rows
     from (

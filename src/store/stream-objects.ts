@@ -16,10 +16,11 @@ import { type Batch, createBatchCollector } from '../wire/batch-collector.js';
 import { compileTupleEncoder } from '../wire/tuple-encoder.js';
 import { timestampMessage } from './messages.js';
 import { objectColumns } from './object-columns.js';
-import { filterBinding, listingOf, listingParams, type ObjectFilter } from './object-filter.js';
+import { filterBinding, type ObjectFilter } from './object-filter.js';
 import { requireProject } from './objects.js';
 import type { Store } from './store.js';
 import { openPosition, type Position, START, sealPosition } from './stream-position.js';
+import { nextSlice } from './stream-slices.js';
 
 /** Which stream, from where. */
 export interface ObjectStream extends ObjectFilter {
@@ -78,16 +79,16 @@ async function* streamMessages(
   progress: Progress,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const args = filterBinding(stream);
-  const { slice } = listingOf(stream);
   progress.position = await openPosition(store.sealer, call, args, stream.resumeToken);
   await requireProject(store, call);
   const collector = createBatchCollector({ encoder, keyColumn: 0 });
   for (let rowsMax = SLICE_ROWS_FIRST; ; ) {
     const before = progress.position;
-    const params = listingParams(call.project, stream, before.lastKey, rowsMax);
+    const limit = rowsMax;
+    const { statement, params, end } = await nextSlice(store, call, stream, before.lastKey, limit);
     const node = progress.served?.node;
     const options = node === undefined ? { collector } : { collector, node };
-    for await (const batch of store.router.stream(slice, params, call, options)) {
+    for await (const batch of store.router.stream(statement, params, call, options)) {
       const position = advance(progress.position, batch);
       const resumeToken = await sealPosition(store.sealer, call, args, position);
       // Both at once and when the items leave: a heartbeat tells of what was sent.
@@ -96,8 +97,13 @@ async function* streamMessages(
       yield Buffer.concat([batch.bytes, encode(progress, { crc32: batch.crc32 })]);
     }
     const rows = progress.position.items - before.items;
-    if (rows < rowsMax) break;
-    rowsMax = sliceRows((progress.position.bytes - before.bytes) / rows);
+    if (rows > 0) rowsMax = sliceRows((progress.position.bytes - before.bytes) / rows);
+    if (rows === limit) continue;
+    if (end === undefined) break;
+    // So that a stream that finds little does not look again at what it has passed.
+    const position = { ...progress.position, lastKey: end };
+    const resumeToken = await sealPosition(store.sealer, call, args, position);
+    Object.assign(progress, { position, resumeToken } satisfies Partial<Progress>);
   }
   progress.resumeToken = await sealPosition(store.sealer, call, args, progress.position);
   const { items, bytes, crc32: sum } = progress.position;

@@ -7,7 +7,7 @@ import { tokenBinding } from './token-binding.js';
 
 /** What was sent so far, resumes included. */
 export interface Position {
-  /** The key of the last item; empty before the first. */
+  /** The key of the last item, or of a later one that was passed over; empty before the first. */
   readonly lastKey: string;
   readonly items: number;
   readonly bytes: number;

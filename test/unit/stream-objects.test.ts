@@ -30,7 +30,10 @@ describe('streamObjects', () => {
       },
       open: async () => undefined,
     };
-    const filter = { prefix: '', storageBackend: '', showDeleted: false, resumeToken: '' };
+    const filter = {
+      ...{ prefix: '', storageBackend: '', storageClass: '', showDeleted: false },
+      resumeToken: '',
+    };
     const call = systemCall({ method: 'test', timeoutMs: 10_000 });
     const counts: bigint[] = [];
     for await (const message of streamObjects({ router, sealer, heartbeatMs: 1 }, call, filter)) {

@@ -55,7 +55,9 @@ export type ListObjectsRequest = Message<"stowage.v1.ListObjectsRequest"> & {
   storageBackend: string;
 
   /**
-   * How many at most: 1 to 1000; 0 means 100. A page may be shorter, and ends at 1 MiB.
+   * How many at most, objects and folders together: 1 to 1000; 0 means 100. A page ends at 1 MiB,
+   * and when it has looked at 10,000 objects that the filters do not let through: it may be short
+   * or empty and not the last.
    *
    * @generated from field: int32 page_size = 5;
    */
@@ -78,7 +80,9 @@ export type ListObjectsRequest = Message<"stowage.v1.ListObjectsRequest"> & {
   /**
    * Folds what is behind it: keys that hold the delimiter behind the prefix are not listed one by
    * one but as the folder that ends with the first of them, once each. A page holds objects and
-   * folders together. Only with the order of keys. At most 16 bytes, usually `/`; empty: none.
+   * folders together. Only in the order of keys; not with storage_class or a filter or comparison
+   * of metadata, which a folder would have to be searched for, and with storage_backend only
+   * without show_deleted. At most 16 bytes, usually `/`; empty: none.
    *
    * @generated from field: string delimiter = 8;
    */
@@ -101,16 +105,18 @@ export type ListObjectsRequest = Message<"stowage.v1.ListObjectsRequest"> & {
 
   /**
    * Only objects whose metadata compares so, all of these: of one path, which must be indexed
-   * (`stowage index add`). Not with a delimiter or deleted objects. The list is then in the order
-   * of that path's value, unless every operator is EQUAL. At most 4.
+   * (`stowage index add`), and with operands of one type. Not with a delimiter or deleted objects.
+   * The list is then in the order of that path's value, and order_by must be empty, unless every
+   * operator is EQUAL. At most 4.
    *
    * @generated from field: repeated stowage.v1.MetadataComparison metadata_comparisons = 11;
    */
   metadataComparisons: MetadataComparison[];
 
   /**
-   * `object_key`, `last_modified` or `size`, each with ` desc` behind it for the reverse; what is
-   * equal is in the order of keys. Empty: `object_key`. At most 64 bytes.
+   * `object_key`, `last_modified` or `size`, each with ` desc` behind it for the reverse, in which
+   * what is equal is in the reverse order of keys too. With show_deleted only `object_key` and its
+   * reverse. Empty: `object_key`. At most 64 bytes.
    *
    * @generated from field: string order_by = 12;
    */
@@ -125,14 +131,14 @@ export const ListObjectsRequestSchema: GenMessage<ListObjectsRequest> = /*@__PUR
   messageDesc(file_stowage_v1_storage_list, 0);
 
 /**
- * A comparison of one indexed path of the metadata. Values of another type than the operand's, and
- * objects without the path, do not match.
+ * A comparison of one indexed path of the metadata. Values of another type than the operand's,
+ * texts of more than 1024 bytes, and objects without the path do not match.
  *
  * @generated from message stowage.v1.MetadataComparison
  */
 export type MetadataComparison = Message<"stowage.v1.MetadataComparison"> & {
   /**
-   * The path with dots, such as `owner` or `camera.model`. 1 to 255 bytes.
+   * The path with dots, such as `owner` or `camera.model`; at most 8 names. 1 to 255 bytes.
    *
    * @generated from field: string path = 1;
    */
@@ -190,14 +196,15 @@ export type ListObjectsResponse = Message<"stowage.v1.ListObjectsResponse"> & {
   objects: StorageObject[];
 
   /**
-   * For the next page; empty after the last.
+   * For the next page; empty after the last, and only then.
    *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
 
   /**
-   * Folders, in byte order: each prefix up to its delimiter, the delimiter included.
+   * Folders, in byte order: each prefix up to its delimiter, the delimiter included. Those of a
+   * page lie among its objects in that order.
    *
    * @generated from field: repeated string folders = 3;
    */
@@ -334,7 +341,7 @@ export const StreamObjectsResponseSchema: GenMessage<StreamObjectsResponse> = /*
   messageDesc(file_stowage_v1_storage_list, 4);
 
 /**
- * What to count.
+ * What to count. All that is counted is read: a million objects take some tenths of a second.
  *
  * @generated from message stowage.v1.GetUsageRequest
  */
@@ -397,7 +404,7 @@ export type GetUsageResponse = Message<"stowage.v1.GetUsageResponse"> & {
   objects: bigint;
 
   /**
-   * Their sizes added up.
+   * Their sizes added up, at most 2^63 - 1.
    *
    * @generated from field: int64 bytes = 2;
    */
