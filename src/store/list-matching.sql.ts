@@ -27,7 +27,8 @@ const POSITION_ORDINAL = `case $10
  * $1 project, $2 to $3 the keys of the prefix, $4 how many rows at most, $5 backend, $6 class, $7
  * metadata, behind key $8 at value $9 in the order of $10, descending or not ($11), with deleted
  * objects or without ($12). What matches is read up to a bound, in all projects and deleted or not,
- * because that is what the work is; beyond it the page is one row, with the `scan_place` 0.
+ * because that is what the work is; beyond it the page is one row, with the `scan_place` 0. Only
+ * the index's own list of what matches is read whole, thousands of rows a buffer.
  */
 export const listMatching = statement<ListRow>({
   name: 'list-matching-objects',
