@@ -1,22 +1,14 @@
 /** The next slice of a stream: bounded by its rows and, under filters, by the rows it passes. */
 
 import type { Call } from '../postgres/call.js';
-import type { Statement } from '../postgres/statement.js';
 import { metadataText, type ObjectFilter } from './object-filter.js';
 import { prefixCeiling } from './object-keys.js';
+import type { Slice } from './slice-stream.js';
 import type { Store } from './store.js';
 import { sliceStatements } from './stream-slices.sql.js';
 
 /** How many rows a filtered slice passes: its snapshot is held for so long. */
 const PASSED_ROWS = 20_000;
-
-/** A query, and how far it gets. */
-export interface Slice {
-  readonly statement: Statement;
-  readonly params: readonly unknown[];
-  /** The last key that it looks at; undefined: it looks at the rest. */
-  readonly end: string | undefined;
-}
 
 /** At most `rowsMax` objects behind a key, of a filter that an index answers. */
 export function wholeSlice(
@@ -28,7 +20,7 @@ export function wholeSlice(
   const { prefix, storageBackend } = filter;
   const params: unknown[] = [project, afterKey, prefix, prefixCeiling(prefix), rowsMax];
   if (storageBackend !== '') params.push(storageBackend);
-  return { statement: statementsOf(filter).whole, params, end: undefined };
+  return { statement: statementsOf(filter).whole, params };
 }
 
 /** The slice behind a key: at most `rowsMax` objects that match. */
