@@ -24,6 +24,15 @@ export function jobCall(job: string, signal: AbortSignal): Call {
 }
 
 /**
+ * True where no other server runs the same job's transaction at this moment; no other then does
+ * until this one ends. For jobs whose transaction is made elsewhere.
+ */
+export async function isElected(transaction: Transaction, job: string): Promise<boolean> {
+  const [election] = await transaction.run(takeElection, [job]);
+  return election?.elected === true;
+}
+
+/**
  * Runs the body in a transaction on the primary, unless another server runs the same job's at this
  * moment: then gives undefined.
  * @throws what the router and the body throw.
@@ -35,8 +44,7 @@ export async function whenElected<T>(
   body: (transaction: Transaction) => Promise<T>,
 ): Promise<T | undefined> {
   const { value } = await router.transaction(jobCall(job, signal), async (transaction) => {
-    const [election] = await transaction.run(takeElection, [job]);
-    return election?.elected === true ? body(transaction) : undefined;
+    return (await isElected(transaction, job)) ? body(transaction) : undefined;
   });
   return value;
 }

@@ -3,11 +3,12 @@
 import type { Router } from '../postgres/router-api.js';
 import { cleanRequestLogJob } from './clean-request-log.js';
 import { ensurePartitionsJob } from './ensure-partitions.js';
+import { expireObjectsJob } from './expire-objects.js';
 import { createRunningJob, type Job, type JobOptions, type RunningJob } from './job.js';
 
 /** Every job there is. */
 export function allJobs(router: Router): readonly Job[] {
-  return [ensurePartitionsJob(router), cleanRequestLogJob(router)];
+  return [ensurePartitionsJob(router), cleanRequestLogJob(router), expireObjectsJob(router)];
 }
 
 /** All jobs as one: started together, stopped together, each in its own time. */

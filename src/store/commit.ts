@@ -18,6 +18,7 @@ export interface Change {
     | 'object.updated'
     | 'object.deleted'
     | 'object.undeleted'
+    | 'object.purged'
     | 'project.created'
     | 'project.updated'
     | 'project.deleted';
@@ -27,7 +28,7 @@ export interface Change {
   readonly revision: bigint;
   readonly versionId: string;
   readonly owner: string;
-  /** Column names; of a created or deleted resource none are listed. */
+  /** Column names; of a created, deleted or purged resource none are listed. */
   readonly changedFields: readonly string[];
 }
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { migrateUp } from '../../src/postgres/migrate.js';
+import { migrateDown, migrateUp } from '../../src/postgres/migrate.js';
 import { readMigrationNames } from '../../src/postgres/migration-files.js';
 import { createServiceLogin } from '../../src/postgres/service-login.js';
 import { startTestCluster, type TestCluster } from '../support/cluster.js';
@@ -8,6 +8,7 @@ import { asLogin, atDatabase, openConnection } from '../support/database.js';
 const program = await readMigrationNames();
 const names = ['first', 'second', 'third', 'fourth'];
 const migrator = { user: 'migrator', password: 'secret' };
+const guest = { user: 'guest', password: 'secret' };
 
 let own: TestCluster;
 
@@ -65,5 +66,48 @@ describe('migrations of a cluster without the roles', () => {
     await admin.query('alter extension pg_trgm set schema public');
     await admin.end();
     expect(await migrateUp({ database: urlOf('fifth') })).toContain('0010_create-search');
+  });
+
+  it('give the purging function to retention, which its maker cannot become', async () => {
+    const owner = await openConnection(urlOf('third'));
+    const ownerOf = async () => {
+      const [row] = await owner.query(
+        `select proowner::regrole::text as owner from pg_proc
+         where proname = 'stowage_purge_objects'`,
+      );
+      return row?.['owner'];
+    };
+    expect(await ownerOf()).toBe('stowage_retention');
+    await expect(owner.query('set role stowage_retention')).rejects.toMatchObject({
+      code: '42501',
+    });
+    const [schema] = await owner.query(
+      `select has_schema_privilege('stowage_retention', 'public', 'create') as creates`,
+    );
+    expect(schema).toEqual({ creates: false });
+    const last = program.at(-1) ?? '';
+    const purging = program.findIndex((name) => name.startsWith('0012'));
+    const count = program.length - purging;
+    expect(await migrateDown({ database: urlOf('third'), count })).toHaveLength(count);
+    expect(await ownerOf()).toBeUndefined();
+    expect(await migrateUp({ database: urlOf('third') })).toContain(last);
+    expect(await ownerOf()).toBe('stowage_retention');
+    await owner.end();
+  });
+
+  it('tell a migrator who did not make the roles what an administrator has to run', async () => {
+    const { primary } = own.cluster;
+    await primary.query(`create role guest login password 'secret'`);
+    await primary.query('create database sixth owner guest');
+    const told = 'Let an administrator run: grant stowage_retention to guest;';
+    await expect(migrateUp({ database: urlOf('sixth', guest) })).rejects.toMatchObject({
+      reason: 'INTERNAL',
+      message: expect.stringContaining(told),
+    });
+    await primary.query('grant stowage_retention to guest');
+    expect(await migrateUp({ database: urlOf('sixth', guest) })).toContain(program.at(-1));
+    const connection = await openConnection(urlOf('sixth', guest));
+    await connection.query('set role stowage_retention');
+    await connection.end();
   });
 });

@@ -103,6 +103,32 @@ describe('the service role', () => {
     }
   });
 
+  it('purges by a function, at most a thousand objects at once', async () => {
+    const purge = 'select * from stowage_purge_objects($1, $2::text[])';
+    const keys = (count: number) => Array.from({ length: count }, (_, at) => `doomed-${at}`);
+    await service.query(
+      `insert into storage_objects (project_id, object_key, id, size)
+       select 'default', key, gen_random_uuid(), 1 from unnest($1::text[]) as key`,
+      [keys(1000)],
+    );
+    await service.query(
+      `insert into storage_versions (project_id, object_key, version_id, size, last_modified)
+       values ('default', 'doomed-7', 'a', 1, now()), ('default', 'doomed-7', 'b', 1, now()),
+              ('default', 'kept', 'a', 1, now())`,
+    );
+    await expect(service.query('delete from storage_objects')).rejects.toMatchObject(DENIED);
+    const tooMany = service.query(purge, ['default', keys(1001)]);
+    await expect(tooMany).rejects.toMatchObject({ code: '54000' });
+    expect(await service.query(purge, ['other', keys(1000)])).toEqual([]);
+    const purged = await service.query(purge, ['default', [...keys(1000).slice(1), 'kept']]);
+    expect(purged).toHaveLength(999);
+    expect(purged[6]).toEqual({ purged_key: 'doomed-7', purged_versions: '2' });
+    const left = await service.query('select object_key from storage_versions');
+    expect(left).toEqual([{ object_key: 'kept' }]);
+    const objects = await service.query('select object_key from storage_objects');
+    expect(objects).toEqual([{ object_key: 'doomed-0' }]);
+  });
+
   it('may do what recording does', async () => {
     await service.query('begin');
     await service.query(`insert into request_log (project_id, principal, request_id, method,

@@ -60,14 +60,15 @@ export type PurgeObjectsRequest = Message<"stowage.v1.PurgeObjectsRequest"> & {
   deletedBefore?: Timestamp | undefined;
 
   /**
-   * Criterion: purge_at has passed.
+   * Criterion: purge_at has passed. The service purges such objects by itself within a minute, live
+   * ones too; this is for who cannot wait, and of live objects asks for force like all else.
    *
    * @generated from field: bool purge_due = 6;
    */
   purgeDue: boolean;
 
   /**
-   * Counts what would be removed and removes nothing.
+   * Counts what would be removed, on the primary, and removes nothing; request_id has no effect.
    *
    * @generated from field: bool dry_run = 7;
    */
@@ -89,7 +90,8 @@ export const PurgeObjectsRequestSchema: GenMessage<PurgeObjectsRequest> = /*@__P
   messageDesc(file_stowage_v1_storage_purge, 0);
 
 /**
- * What this call removed, in one commit; with dry_run, what calls would remove in all.
+ * What this call removed, in one commit of at most 1000 objects, or about 10,000 versions where
+ * that is less; with dry_run, what calls would remove in all.
  *
  * @generated from message stowage.v1.PurgeObjectsResponse
  */
@@ -109,14 +111,14 @@ export type PurgeObjectsResponse = Message<"stowage.v1.PurgeObjectsResponse"> & 
   versions: bigint;
 
   /**
-   * There are more than one commit takes: call again, with another request_id.
+   * There are more than one commit takes: call again, with another request_id. Never with dry_run.
    *
    * @generated from field: bool more = 3;
    */
   more: boolean;
 
   /**
-   * A freshness token: a read at least this fresh sees the change.
+   * A freshness token: a read at least this fresh sees the change. Empty with dry_run.
    *
    * @generated from field: string token = 4;
    */

@@ -228,7 +228,8 @@ export const StorageService: GenService<{
   },
   /**
    * Removes objects with their versions for good; only the audit trail and the change feed
-   * remember them. At most 1000 objects a call, in one commit. Idempotent with a request_id.
+   * remember them. A key that is recorded anew begins at revision 1, with another id. At most 1000
+   * objects a call, in one commit. Idempotent with a request_id.
    * Reasons: INVALID_REQUEST, PROJECT_NOT_FOUND, REQUEST_ID_REUSED, NO_PRIMARY.
    *
    * @generated from rpc stowage.v1.StorageService.PurgeObjects

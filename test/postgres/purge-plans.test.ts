@@ -1,0 +1,104 @@
+// What choosing and finding cost on 200,000 objects, in pages, by plans that know no parameters.
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { Statement } from '../../src/postgres/statement.js';
+import { prefixCeiling } from '../../src/store/object-keys.js';
+import { criteriaParams, type PurgeCriteria } from '../../src/store/purge-criteria.js';
+import { dueProjects, lockDoomed, selections } from '../../src/store/purge-objects.sql.js';
+import type { TestConnection } from '../support/database.js';
+import { genericPlan } from '../support/generic-plan.js';
+import { useRouter } from '../support/use-router.js';
+
+const fixture = useRouter();
+
+let service: TestConnection;
+
+// Half of them deleted: 'a/' has live and deleted objects in turn, 'dead/' deleted ones only and
+// 'live/' none but live ones. One in a thousand expires, half of these are due.
+beforeAll(async () => {
+  await fixture.admin.query(
+    `insert into storage_objects (project_id, object_key, id, size, etag, storage_backend,
+       deleted_at, purge_at)
+     select case when n % 50 = 7 then 'other' else 'default' end,
+       case when n % 4 in (0, 1) then 'a/' when n % 4 = 2 then 'dead/' else 'live/' end
+         || lpad(n::text, 8, '0'),
+       gen_random_uuid(), n, 'e' || n, case when n % 100 < 4 then 'rare' else 's3' end,
+       case when n % 2 = 0 then now() - make_interval(mins => n) end,
+       case when n % 1000 = 0 then now() + (n - 100000) * interval '1 minute' end
+     from generate_series(1, 200000) n`,
+  );
+  await fixture.admin.query('vacuum analyze storage_objects');
+  service = await fixture.database.connect(fixture.database.serviceUrl);
+}, 120_000);
+
+const pagesOf = async (statement: Statement<unknown>, params: readonly unknown[]) => {
+  const { text, buffers } = await genericPlan(service, statement, params);
+  expect(text).not.toMatch(/Seq Scan on .*actual/);
+  return buffers;
+};
+
+const choose = (
+  selection: keyof typeof selections,
+  criteria: Partial<PurgeCriteria>,
+): Promise<number> => {
+  const all = { prefix: '', storageBackend: '', purgeDue: false, force: false, ...criteria };
+  const [project, prefix, ceiling, backend, before, ...rest] = criteriaParams('default', all);
+  const { deletedBefore } = all;
+  const time = deletedBefore && new Date(Number(deletedBefore.seconds) * 1000).toISOString();
+  const params = [project, prefix, ceiling, backend, before === null ? null : time, ...rest, 1001];
+  return pagesOf(selections[selection].choose, params);
+};
+
+/** A page of the heap a row, where each lies in another, and some of the index. */
+const A_THOUSAND_ROWS = 1200;
+const NOTHING = 20;
+
+const minutesAgo = (minutes: number) => ({
+  seconds: BigInt(Math.floor(Date.now() / 1000) - 60 * minutes),
+  nanos: 0,
+});
+
+describe('choosing what to purge', () => {
+  it('costs what it gives, among live rows and among none', async () => {
+    expect(await choose('deleted', { prefix: 'a/' })).toBeLessThan(A_THOUSAND_ROWS);
+    expect(await choose('deleted', { prefix: 'dead/' })).toBeLessThan(A_THOUSAND_ROWS);
+    expect(await choose('deleted', {})).toBeLessThan(A_THOUSAND_ROWS);
+  });
+
+  it('costs nothing where there is nothing, however much stands beside it', async () => {
+    expect(await choose('deleted', { prefix: 'live/' })).toBeLessThan(NOTHING);
+    const longAgo = { deletedBefore: minutesAgo(300_000) };
+    expect(await choose('longDeleted', longAgo)).toBeLessThan(NOTHING);
+    expect(await choose('live', { prefix: 'dead/', force: true })).toBeLessThan(NOTHING);
+    const unknown = { storageBackend: 'unknown', force: true };
+    expect(await choose('liveOfBackend', unknown)).toBeLessThan(NOTHING);
+  });
+
+  it('begins with what was deleted first', async () => {
+    const long = { deletedBefore: minutesAgo(190_000) };
+    expect(await choose('longDeleted', long)).toBeLessThan(A_THOUSAND_ROWS);
+    expect(await choose('longDeleted', { deletedBefore: minutesAgo(0) })).toBeLessThan(
+      A_THOUSAND_ROWS,
+    );
+  });
+
+  it('takes live objects in the order of their keys', async () => {
+    expect(await choose('live', { prefix: 'a/', force: true })).toBeLessThan(A_THOUSAND_ROWS);
+    const rare = { storageBackend: 'rare', force: true };
+    expect(await choose('liveOfBackend', rare)).toBeLessThan(A_THOUSAND_ROWS);
+  });
+
+  it('looks at what is due alone', async () => {
+    expect(await choose('due', { purgeDue: true, force: true })).toBeLessThan(150);
+    expect(await pagesOf(dueProjects, ['', 100])).toBeLessThan(NOTHING);
+  });
+
+  it('locks by keys, whatever else is asked for', async () => {
+    const keys = Array.from(
+      { length: 1000 },
+      (_, at) => `dead/${String(at * 4 + 2).padStart(8, '0')}`,
+    );
+    const params = ['default', 'dead/', prefixCeiling('dead/'), '', null, false, false, keys];
+    // Some pages for each key: down the index, to the row and to its lock.
+    expect(await pagesOf(lockDoomed, params)).toBeLessThan(8000);
+  });
+});
