@@ -1,6 +1,7 @@
 // What choosing and finding cost on 200,000 objects, in pages, by plans that know no parameters.
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Statement } from '../../src/postgres/statement.js';
+import { duplicatesSlice } from '../../src/store/duplicates.sql.js';
 import { prefixCeiling } from '../../src/store/object-keys.js';
 import { criteriaParams, type PurgeCriteria } from '../../src/store/purge-criteria.js';
 import { dueProjects, lockDoomed, selections } from '../../src/store/purge-objects.sql.js';
@@ -100,5 +101,15 @@ describe('choosing what to purge', () => {
     const params = ['default', 'dead/', prefixCeiling('dead/'), '', null, false, false, keys];
     // Some pages for each key: down the index, to the row and to its lock.
     expect(await pagesOf(lockDoomed, params)).toBeLessThan(8000);
+  });
+});
+
+describe('a slice of the duplicates', () => {
+  const slice = (size: number) => ['default', size, '', 0, '', prefixCeiling(''), '', 20_000];
+
+  it('looks at a bounded part of the index where nothing is a duplicate', async () => {
+    for (const size of [1_000_000, 100_000, 50_000]) {
+      expect(await pagesOf(duplicatesSlice, slice(size))).toBeLessThan(400);
+    }
   });
 });

@@ -202,7 +202,7 @@ export const GetStatisticsRequestSchema: GenMessage<GetStatisticsRequest> = /*@_
   messageDesc(file_stowage_v1_storage_report, 3);
 
 /**
- * Figures of one project.
+ * Figures of one project, read one after the other: they are not of one moment.
  *
  * @generated from message stowage.v1.GetStatisticsResponse
  */
@@ -306,7 +306,8 @@ export type Figure = Message<"stowage.v1.Figure"> & {
   value: bigint;
 
   /**
-   * Counted; else estimated from what PostgreSQL's ANALYZE sampled.
+   * Counted; else estimated from a sample of what there is and from PostgreSQL's statistics, which
+   * ANALYZE keeps.
    *
    * @generated from field: bool exact = 2;
    */
