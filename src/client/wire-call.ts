@@ -20,7 +20,7 @@ interface End {
  */
 export class WireCall {
   /** Empty until the call has ended. */
-  readonly trailer = new Headers();
+  readonly trailer: Headers = new Headers();
   readonly #call: ReturnType<Channel['createCall']>;
   readonly #header = deferred<Headers>();
   readonly #onEnd: () => void;
