@@ -58,8 +58,8 @@ export interface SliceSource {
   readonly rowsFirst: number;
   /** Rows of a later slice, by what a row of the one before came to. */
   rowsNext(bytesPerRow: number): number;
-  /** The slice behind `lastKey`: at most `rowsMax` rows. */
-  slice(call: Call, lastKey: string, rowsMax: number): Slice | Promise<Slice>;
+  /** The slice behind `lastKey`: at most `rowsMax` rows. Asks what it must by `call`. */
+  slice(lastKey: string, rowsMax: number, call: Call): Slice | Promise<Slice>;
   /** Encodes a message without items. */
   encode(fields: StreamFields): Uint8Array;
 }
@@ -115,7 +115,7 @@ async function* streamMessages(
   for (let rowsMax = source.rowsFirst; ; ) {
     const before = progress.position;
     const limit = rowsMax;
-    const { statement, params, end } = await source.slice(call, before.lastKey, limit);
+    const { statement, params, end } = await source.slice(before.lastKey, limit, call);
     const node = progress.served?.node;
     const options = node === undefined ? { collector } : { collector, node };
     let rows = 0;

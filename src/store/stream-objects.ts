@@ -46,7 +46,7 @@ export function streamObjects(
     collector: createBatchCollector({ encoder, keyColumn: 0 }),
     rowsFirst: SLICE_ROWS_FIRST,
     rowsNext: sliceRows,
-    slice: (watched: Call, lastKey: string, rowsMax: number) =>
+    slice: (lastKey: string, rowsMax: number, watched: Call) =>
       nextSlice(store, watched, stream, lastKey, rowsMax),
     encode: (fields: StreamFields) =>
       toBinary(StreamObjectsResponseSchema, create(StreamObjectsResponseSchema, fields)),
