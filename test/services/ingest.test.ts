@@ -10,8 +10,8 @@ type Request = MessageInitShape<typeof IngestObjectsRequestSchema>;
 let service: TestService;
 
 beforeAll(async () => {
-  // Thirty-two writers of the same keys wait for each other, on a slow machine longer than the second
-  // after which a server turns callers away.
+  // Thirty-two writers of the same keys wait for each other, on a slow machine longer than the
+  // second after which a server turns callers away.
   service = await startService({ STOWAGE_QUEUE_TIMEOUT_MS: '20000' });
 });
 
