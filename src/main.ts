@@ -10,7 +10,7 @@ import { migrateCommand } from './cli/migrate.js';
 import { projectCommand } from './cli/project.js';
 import { scanCommand } from './cli/scan.js';
 import { serveCommand } from './cli/serve.js';
-import { exitOnUsage } from './cli/usage.js';
+import { withUsage } from './cli/usage.js';
 import { type Config, loadClientDefaults, loadConfig } from './config.js';
 import { inspectConfig } from './config-inspect.js';
 import { startLog } from './telemetry/log.js';
@@ -51,7 +51,7 @@ async function main(): Promise<void> {
     .addCommand(indexCommand({ database: ownersDatabase, print, progress: process.stderr }))
     .addCommand(scanCommand(client))
     .addCommand(projectCommand(client));
-  await exitOnUsage(program).parseAsync();
+  await withUsage(program).parseAsync();
 }
 
 // Who reads the output has gone, as `| head` does: there is nobody left to tell.

@@ -1,18 +1,19 @@
 /** `stowage project`: makes, shows, changes and ends projects of a running server. */
 
 import { randomUUID } from 'node:crypto';
-import { toJson } from '@bufbuild/protobuf';
+import { type JsonObject, toJson } from '@bufbuild/protobuf';
 import { Command, InvalidArgumentError } from 'commander';
 import { type Project, ProjectSchema } from '../../gen/stowage/v1/project_pb.js';
-import { type Client, createClient, ProjectService, toStowageError } from '../client/index.js';
+import { type Client, ProjectService } from '../client/index.js';
+import { callService, strong } from './call.js';
 import {
   type ClientDefaults,
   type ConnectionOptions,
-  connect,
-  describeFailure,
   wholeNumber,
   withConnectionOptions,
 } from './connection.js';
+import { jsonObject } from './options.js';
+import { jsonText, print, type Shell } from './output.js';
 import { projectRecord, projectTable } from './project-table.js';
 
 interface OutputOptions extends ConnectionOptions {
@@ -23,43 +24,30 @@ interface FieldOptions extends OutputOptions {
   readonly name?: string;
   readonly status?: string;
   readonly progress?: number;
-  readonly metadata?: Record<string, JsonValue>;
+  readonly metadata?: JsonObject;
 }
 
-type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };
+/** Where the commands come from and print to. */
+interface Surroundings {
+  readonly defaults: ClientDefaults;
+  readonly shell: Shell;
+}
 
-/** Calls the service and prints what `act` answers; a failure is one sentence and exit code 1. */
+/** Calls the service and prints what `act` answers. */
 async function call(
   options: ConnectionOptions,
-  defaults: ClientDefaults,
+  { defaults, shell }: Surroundings,
   act: (client: Client<typeof ProjectService>) => Promise<string>,
 ): Promise<void> {
-  const transport = connect(options, defaults);
-  try {
-    console.log(await act(createClient(ProjectService, transport)));
-  } catch (error) {
-    console.error(`stowage project: ${describeFailure(toStowageError(error), options.server)}`);
-    process.exitCode = 1;
-  } finally {
-    transport.close();
-  }
+  const caller = { name: 'project', options, defaults, shell };
+  await callService(ProjectService, caller, async (client) => {
+    await print(shell.stdout, await act(client));
+  });
 }
 
 function render(project: Project | undefined, { json }: OutputOptions): string {
   if (project === undefined) throw new Error('the server answered without the project');
-  return json
-    ? JSON.stringify(toJson(ProjectSchema, project), undefined, 2)
-    : projectRecord(project);
-}
-
-function parseMetadata(text: string): Record<string, JsonValue> {
-  try {
-    const value = JSON.parse(text) as JsonValue;
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
-  } catch {
-    // Said below, as for JSON that is no object.
-  }
-  throw new InvalidArgumentError('must be a JSON object.');
+  return json ? `${jsonText(toJson(ProjectSchema, project), 2)}\n` : projectRecord(project);
 }
 
 function parsePercent(text: string): number {
@@ -75,7 +63,7 @@ function withFields(command: Command): Command {
     .option('--name <name>', 'a name for people')
     .option('--status <word>', 'where the work stands')
     .option('--progress <percent>', 'how far the work is, 0 to 100', parsePercent)
-    .option('--metadata <json>', 'facts of your own, as a JSON object', parseMetadata);
+    .option('--metadata <json>', 'facts of your own, as a JSON object', jsonObject);
 }
 
 /** The fields that were given, by their names in the API. */
@@ -89,7 +77,7 @@ function givenFields(options: FieldOptions) {
   };
 }
 
-function createCommand(defaults: ClientDefaults): Command {
+function createCommand(surroundings: Surroundings): Command {
   return withFields(new Command('create').description('make a project'))
     .argument('<id>', 'a to z, 0 to 9, dot, dash and underscore; at most 63')
     .option('--language <tag>', 'the language of the contents, such as en; cannot change')
@@ -100,48 +88,47 @@ function createCommand(defaults: ClientDefaults): Command {
         ...(language === undefined ? {} : { language }),
         ...givenFields(options),
       };
-      await call(options, defaults, async (client) => {
+      await call(options, surroundings, async (client) => {
         const answer = await client.createProject({ project, requestId: randomUUID() });
         return render(answer.project, options);
       });
     });
 }
 
-function getCommand(defaults: ClientDefaults): Command {
+function getCommand(surroundings: Surroundings): Command {
   return new Command('get')
     .description('show a project')
     .argument('<id>')
     .action(async (id: string, options: OutputOptions) => {
-      await call(options, defaults, async (client) => {
-        const freshness = { demand: { case: 'strong', value: true } } as const;
-        const answer = await client.getProject({ project: id, freshness });
+      await call(options, surroundings, async (client) => {
+        const answer = await client.getProject({ project: id, freshness: strong });
         return render(answer.project, options);
       });
     });
 }
 
 async function listAll(client: Client<typeof ProjectService>, showDeleted: boolean) {
-  const freshness = { demand: { case: 'strong', value: true } } as const;
   const projects: Project[] = [];
   let pageToken = '';
   do {
-    const page = await client.listProjects({ pageSize: 1000, pageToken, showDeleted, freshness });
+    const request = { pageSize: 1000, pageToken, showDeleted, freshness: strong };
+    const page = await client.listProjects(request);
     projects.push(...page.projects);
     pageToken = page.nextPageToken;
   } while (pageToken !== '');
   return projects;
 }
 
-function listCommand(defaults: ClientDefaults): Command {
+function listCommand(surroundings: Surroundings): Command {
   return new Command('list')
     .description('list all projects')
     .option('--all', 'deleted ones too', false)
     .action(async (options: OutputOptions & { readonly all: boolean }) => {
-      await call(options, defaults, async (client) => {
+      await call(options, surroundings, async (client) => {
         const projects = await listAll(client, options.all);
         if (!options.json) return projectTable(projects);
         const json = projects.map((project) => toJson(ProjectSchema, project));
-        return JSON.stringify(json, undefined, 2);
+        return `${jsonText(json, 2)}\n`;
       });
     });
 }
@@ -158,12 +145,12 @@ function ifRevisionOf(options: { readonly ifRevision?: number }) {
   return options.ifRevision === undefined ? {} : { ifRevision: BigInt(options.ifRevision) };
 }
 
-function updateCommand(defaults: ClientDefaults): Command {
+function updateCommand(surroundings: Surroundings): Command {
   return withIfRevision(withFields(new Command('update').description('change a project')))
     .argument('<id>')
     .action(async (id: string, options: FieldOptions & { readonly ifRevision?: number }) => {
       const fields = givenFields(options);
-      await call(options, defaults, async (client) => {
+      await call(options, surroundings, async (client) => {
         const answer = await client.updateProject({
           project: { project: id, ...fields },
           updateMask: { paths: Object.keys(fields) },
@@ -175,13 +162,13 @@ function updateCommand(defaults: ClientDefaults): Command {
     });
 }
 
-function deleteCommand(defaults: ClientDefaults): Command {
+function deleteCommand(surroundings: Surroundings): Command {
   return withIfRevision(
     new Command('delete').description('delete a project; nothing in it is lost'),
   )
     .argument('<id>')
     .action(async (id: string, options: OutputOptions & { readonly ifRevision?: number }) => {
-      await call(options, defaults, async (client) => {
+      await call(options, surroundings, async (client) => {
         const answer = await client.deleteProject({
           project: id,
           requestId: randomUUID(),
@@ -193,11 +180,11 @@ function deleteCommand(defaults: ClientDefaults): Command {
 }
 
 /** The command; `defaults` come from the environment. */
-export function projectCommand(defaults: ClientDefaults): Command {
+export function projectCommand(defaults: ClientDefaults, shell: Shell = process): Command {
   const command = new Command('project').description('make, show, change and delete projects');
   const factories = [createCommand, getCommand, listCommand, updateCommand, deleteCommand];
   for (const factory of factories) {
-    const subcommand = withConnectionOptions(factory(defaults), defaults);
+    const subcommand = withConnectionOptions(factory({ defaults, shell }), defaults);
     command.addCommand(subcommand.option('--json', 'print JSON', false));
   }
   return command;

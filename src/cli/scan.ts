@@ -2,7 +2,7 @@
 
 import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { createClient, StorageService } from '../client/index.js';
 import {
   type ClientDefaults,
@@ -12,11 +12,13 @@ import {
   wholeNumber,
   withConnectionOptions,
 } from './connection.js';
+import { notEmpty } from './options.js';
 import { escapeText, keyPrefix } from './scan/names.js';
 import { createProgress, type Progress } from './scan/progress.js';
 import { createJsonReport, createTextReport, type Report } from './scan/report.js';
 import { runScan, type ScanResult } from './scan/run.js';
 import { countFiles } from './scan/walk.js';
+import { interruptedExitCode, stopOnSignal } from './stop-signal.js';
 
 interface ScanCommandOptions extends ConnectionOptions {
   readonly project: string;
@@ -30,7 +32,13 @@ interface ScanCommandOptions extends ConnectionOptions {
 }
 
 /** What a scan's exit code says. */
-const exitCodes = { done: 0, failed: 1, usage: 2, skippedByError: 3, interrupted: 130 } as const;
+const exitCodes = {
+  done: 0,
+  failed: 1,
+  usage: 2,
+  skippedByError: 3,
+  interrupted: interruptedExitCode,
+} as const;
 
 function exitCodeOf(result: ScanResult): number {
   if (result.isInterrupted) return exitCodes.interrupted;
@@ -47,23 +55,6 @@ function unfitDirectory(directory: string, isDeleting: boolean): string | undefi
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
-}
-
-/** Stops in order at the first signal, at once at the second. */
-function stopOnSignal(progress: Progress): { signal: AbortSignal; release: () => void } {
-  const controller = new AbortController();
-  const onSignal = (): void => {
-    if (controller.signal.aborted) process.exit(exitCodes.interrupted);
-    controller.abort();
-    progress.note('stopping: what is digested is sent; once more to leave at once');
-  };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
-  const release = (): void => {
-    process.off('SIGINT', onSignal);
-    process.off('SIGTERM', onSignal);
-  };
-  return { signal: controller.signal, release };
 }
 
 interface Run {
@@ -119,7 +110,9 @@ async function scanWithProgress(run: Run, stop: AbortSignal): Promise<ScanResult
 
 async function scan(run: Run): Promise<number> {
   const { options, progress, report } = run;
-  const { signal, release } = stopOnSignal(progress);
+  const { signal, release } = stopOnSignal(() => {
+    progress.note('stopping: what is digested is sent; once more to leave at once');
+  });
   const startedMs = performance.now();
   const seconds = (): number => (performance.now() - startedMs) / 1000;
   try {
@@ -161,12 +154,6 @@ async function runCommand(
   return scan({ root, options, defaults, progress, report });
 }
 
-/** An empty name would list, and with `--delete` delete, the records of every backend. */
-function backendName(text: string): string {
-  if (text === '') throw new InvalidArgumentError('must not be empty.');
-  return text;
-}
-
 /** The command; `defaults` come from the environment. */
 export function scanCommand(defaults: ClientDefaults): Command {
   const command = new Command('scan')
@@ -174,7 +161,8 @@ export function scanCommand(defaults: ClientDefaults): Command {
     .argument('<dir>', 'the directory; keys are the paths below it')
     .option('--project <id>', 'the project', 'default')
     .option('--prefix <prefix>', 'what every key begins with; a slash is added behind it', '')
-    .option('--backend <name>', 'the storage backend to record', backendName, 'local')
+    // An empty name would list, and with `--delete` delete, the records of every backend.
+    .option('--backend <name>', 'the storage backend to record', notEmpty, 'local')
     .option('--checksum', 'digest files too that have the recorded size and time', false)
     .option('--delete', 'delete the records under the prefix whose files are missing', false)
     .option('--json', 'print the result as one JSON document', false)

@@ -4,12 +4,13 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { projectCommand } from '../../src/cli/project.js';
 import { sharedCluster } from '../support/cluster.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { type MadeTree, makeTree, removeTree } from '../support/make-tree.js';
 import { type ServeChild, startServe } from '../support/serve-child.js';
+import { type Ran, runCommand } from '../support/shell.js';
 
 const checkout = path.join(import.meta.dirname, '..', '..');
 
@@ -31,12 +32,6 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
   await database?.drop();
 });
-
-interface Ran {
-  readonly exitCode: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 function stowage(...given: string[]): Promise<Ran> {
   const args = ['--import', 'tsx', 'src/main.ts', ...given];
@@ -125,23 +120,8 @@ describe('stowage', () => {
   });
 });
 
-/** The command in this process: a start takes a second, and here are many. */
-async function project(...given: string[]): Promise<Ran> {
-  const lines = { log: '', error: '' };
-  const collect = (name: keyof typeof lines) =>
-    vi.spyOn(console, name).mockImplementation((line: string) => {
-      lines[name] += `${line}\n`;
-    });
-  const spies = [collect('log'), collect('error')];
-  const before = process.exitCode;
-  process.exitCode = 0;
-  try {
-    await projectCommand({ server: server.grpc }).parseAsync(given, { from: 'user' });
-    return { exitCode: Number(process.exitCode), stdout: lines.log, stderr: lines.error };
-  } finally {
-    process.exitCode = before;
-    for (const spy of spies) spy.mockRestore();
-  }
+function project(...given: string[]): Promise<Ran> {
+  return runCommand((shell) => projectCommand({ server: server.grpc }, shell), given);
 }
 
 describe('stowage project', () => {

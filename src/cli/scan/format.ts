@@ -14,13 +14,14 @@ export function formatBytes(bytes: number | bigint): string {
 }
 
 /** `25,000`. */
-export function formatCount(count: number): string {
-  return Math.round(count).toLocaleString('en-US');
+export function formatCount(count: number | bigint): string {
+  const whole = typeof count === 'bigint' ? count : Math.round(count);
+  return whole.toLocaleString('en-US');
 }
 
 /** `1 file`, `2 files`. */
-export function formatPlural(count: number, one: string, many: string): string {
-  return `${formatCount(count)} ${count === 1 ? one : many}`;
+export function formatPlural(count: number | bigint, one: string, many: string): string {
+  return `${formatCount(count)} ${Number(count) === 1 ? one : many}`;
 }
 
 /** `42 s`, `3 min 20 s`, `2 h 5 min`. */

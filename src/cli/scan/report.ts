@@ -3,7 +3,7 @@
  * JSON document with all of them, written as they come so that none are kept.
  */
 
-import { once } from 'node:events';
+import { type Output, print } from '../output.js';
 import { formatBytes, formatCount, formatPlural, formatSeconds } from './format.js';
 import { escapePath, escapeText, nameText } from './names.js';
 import type { ScanResult } from './run.js';
@@ -24,12 +24,6 @@ export interface Report {
   missing(key: string, isDeleted: boolean): Promise<void>;
   /** The last word; `undefined` where the scan failed. */
   end(result: ScanResult | undefined, seconds: number, exitCode: number): Promise<void>;
-}
-
-type Stream = NodeJS.WritableStream;
-
-async function write(stream: Stream, text: string): Promise<void> {
-  if (!stream.write(text)) await once(stream, 'drain');
 }
 
 /** The path below the root; the root's own bytes say nothing that the caller does not know. */
@@ -82,7 +76,7 @@ function describeResult({ tally, recorded }: ScanResult, seconds: number): strin
 }
 
 /** Sentences on `stream`. */
-export function createTextReport(stream: Stream, context: ReportContext): Report {
+export function createTextReport(stream: Output, context: ReportContext): Report {
   const failed = new FirstFew();
   const skipped = new FirstFew();
   const missing = new FirstFew();
@@ -98,14 +92,14 @@ export function createTextReport(stream: Stream, context: ReportContext): Report
       missing.add(() => `${shorten(escapeText(key))}${isDeleted ? ': deleted' : ''}`);
     },
     async end(result, seconds) {
-      await write(stream, failed.describe('Skipped because of an error'));
-      await write(stream, skipped.describe('Skipped'));
-      await write(stream, missing.describe('Recorded, but missing in the tree'));
+      await print(stream, failed.describe('Skipped because of an error'));
+      await print(stream, skipped.describe('Skipped'));
+      await print(stream, missing.describe('Recorded, but missing in the tree'));
       if (result === undefined) return;
-      await write(stream, describeResult(result, seconds));
+      await print(stream, describeResult(result, seconds));
       const { missing: missingCount, deleted } = result.tally;
       if (missingCount > 0 && deleted === 0) {
-        await write(stream, 'Run again with --delete to delete the records of missing files.\n');
+        await print(stream, 'Run again with --delete to delete the records of missing files.\n');
       }
     },
   };
@@ -145,7 +139,7 @@ function resultJson({ tally, recorded, isInterrupted }: ScanResult, seconds: num
 }
 
 /** One JSON document on `stream`, which must be ended for it to be whole. */
-export function createJsonReport(stream: Stream, context: ReportContext): Report {
+export function createJsonReport(stream: Output, context: ReportContext): Report {
   const { root, server, project, prefix, backend } = context;
   const head = { directory: escapePath(root), server, project, prefix, storage_backend: backend };
   const opening = `${JSON.stringify(head).slice(0, -1)},"findings":[`;
@@ -153,7 +147,7 @@ export function createJsonReport(stream: Stream, context: ReportContext): Report
   const add = async (finding: object): Promise<void> => {
     const text = `${before}\n${JSON.stringify(finding)}`;
     before = ',';
-    await write(stream, text);
+    await print(stream, text);
   };
   return {
     skip: (skip) => add(skipJson(root, skip)),
@@ -161,7 +155,7 @@ export function createJsonReport(stream: Stream, context: ReportContext): Report
     async end(result, seconds, exitCode) {
       const counts = result === undefined ? {} : resultJson(result, seconds);
       const tail = JSON.stringify({ ...counts, exit_code: exitCode }).slice(1);
-      await write(stream, `${before === opening ? opening : ''}],${tail}\n`);
+      await print(stream, `${before === opening ? opening : ''}],${tail}\n`);
     },
   };
 }
