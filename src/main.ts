@@ -5,11 +5,18 @@ import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { devCommand } from './cli/dev.js';
 import { doctorCommand } from './cli/doctor.js';
+import { duCommand } from './cli/du.js';
+import { getCommand } from './cli/get.js';
+import { lsCommand } from './cli/ls.js';
 import { indexCommand } from './cli/metadata-index.js';
 import { migrateCommand } from './cli/migrate.js';
+import { mvCommand } from './cli/mv.js';
 import { projectCommand } from './cli/project.js';
+import { rmCommand } from './cli/rm.js';
 import { scanCommand } from './cli/scan.js';
+import { searchCommand } from './cli/search.js';
 import { serveCommand } from './cli/serve.js';
+import { statsCommand } from './cli/stats.js';
 import { withUsage } from './cli/usage.js';
 import { type Config, loadClientDefaults, loadConfig } from './config.js';
 import { inspectConfig } from './config-inspect.js';
@@ -38,17 +45,20 @@ async function main(): Promise<void> {
   const program = new Command('stowage')
     .description('the system of record for what object stores hold')
     .version(version)
+    .commandsGroup('Servers:')
     .addCommand(serveCommand(serving))
     .addCommand(devCommand(serving))
-    .addCommand(
-      migrateCommand({
-        database: ownersDatabase,
-        print,
-        setExitCode,
-      }),
-    )
+    .addCommand(migrateCommand({ database: ownersDatabase, print, setExitCode }))
     .addCommand(doctorCommand({ config: inspectConfig, output: process.stdout, setExitCode }))
     .addCommand(indexCommand({ database: ownersDatabase, print, progress: process.stderr }))
+    .commandsGroup('Objects of a running server:')
+    .addCommand(lsCommand(client))
+    .addCommand(getCommand(client))
+    .addCommand(searchCommand(client))
+    .addCommand(rmCommand(client))
+    .addCommand(mvCommand(client))
+    .addCommand(duCommand(client))
+    .addCommand(statsCommand(client))
     .addCommand(scanCommand(client))
     .addCommand(projectCommand(client));
   await withUsage(program).parseAsync();

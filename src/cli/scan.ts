@@ -13,6 +13,7 @@ import {
   withConnectionOptions,
 } from './connection.js';
 import { notEmpty } from './options.js';
+import { createRetryNotes } from './retry-notes.js';
 import { escapeText, keyPrefix } from './scan/names.js';
 import { createProgress, type Progress } from './scan/progress.js';
 import { createJsonReport, createTextReport, type Report } from './scan/report.js';
@@ -65,19 +66,6 @@ interface Run {
   readonly report: Report;
 }
 
-const noteIntervalMs = 5_000;
-
-/** Tells of failures that are waited out: of the first at once, then now and then. */
-function createRetryNotes(server: string, progress: Progress): (error: unknown) => void {
-  let notedMs = Number.NEGATIVE_INFINITY;
-  return (error) => {
-    const timeMs = performance.now();
-    if (timeMs - notedMs < noteIntervalMs) return;
-    notedMs = timeMs;
-    progress.note(`${describeFailure(error, server)}; trying again`);
-  };
-}
-
 async function scanWithProgress(run: Run, stop: AbortSignal): Promise<ScanResult> {
   const { root, options, defaults, progress, report } = run;
   const transport = connect(options, defaults);
@@ -99,7 +87,7 @@ async function scanWithProgress(run: Run, stop: AbortSignal): Promise<ScanResult
       },
       onSkip: (skip) => report.skip(skip),
       onMissing: (key, isDeleted) => report.missing(key, isDeleted),
-      onRetry: createRetryNotes(options.server, progress),
+      onRetry: createRetryNotes(options.server, (sentence) => progress.note(sentence)),
     });
   } finally {
     counting.abort();

@@ -37,8 +37,7 @@ export class Table<Row> {
     const cells = rows.map((row) => this.#columns.map(({ cell }) => escapeText(cell(row))));
     const isFirst = this.#widths === undefined;
     const titles = isFirst ? [this.#columns.map(({ title }) => title)] : [];
-    const widths =
-      this.#widths ?? this.#columns.map((_, index) => widest([...titles, ...cells], index));
+    const widths = this.#widths ?? this.#widthsOf([...titles, ...cells]);
     this.#widths = widths;
     const lines = [
       ...titles.map((row) => this.#line(row, widths)),
@@ -48,11 +47,22 @@ export class Table<Row> {
   }
 
   #line(cells: readonly string[], widths: readonly number[]): string {
+    const last = cells.length - 1;
     const padded = cells.map((cell, index) => {
+      const isRight = this.#columns[index]?.align === 'right';
+      // Nothing stands behind the last one, and to measure long keys takes its time.
+      if (index === last && !isRight) return cell;
       const padding = ' '.repeat(Math.max(0, (widths[index] ?? 0) - displayWidth(cell)));
-      return this.#columns[index]?.align === 'right' ? padding + cell : cell + padding;
+      return isRight ? padding + cell : cell + padding;
     });
     return padded.join(gap).trimEnd();
+  }
+
+  #widthsOf(rows: readonly (readonly string[])[]): number[] {
+    const last = this.#columns.length - 1;
+    return this.#columns.map(({ align }, index) =>
+      index === last && align !== 'right' ? 0 : widest(rows, index),
+    );
   }
 }
 

@@ -1,0 +1,43 @@
+/** `--where`: a comparison of a metadata path, as a person writes it. */
+
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { InvalidArgumentError } from 'commander';
+import {
+  ComparisonOperator,
+  type MetadataComparisonSchema,
+} from '../../../gen/stowage/v1/storage_list_pb.js';
+
+/** A comparison for ListObjects. */
+export type Comparison = MessageInitShape<typeof MetadataComparisonSchema>;
+
+const operators: Readonly<Record<string, ComparisonOperator>> = {
+  '=': ComparisonOperator.EQUAL,
+  '<': ComparisonOperator.LESS,
+  '<=': ComparisonOperator.LESS_OR_EQUAL,
+  '>': ComparisonOperator.GREATER,
+  '>=': ComparisonOperator.GREATER_OR_EQUAL,
+};
+
+const form = /^metadata\.([^=<>]+)(<=|>=|=|<|>)(.*)$/s;
+
+/** A number or a text in quotes, as JSON has them; whatever is neither is the text itself. */
+function operandOf(text: string): NonNullable<Comparison['operand']> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'number') return { case: 'number', value };
+    if (typeof value === 'string') return { case: 'text', value };
+  } catch {
+    // A text without quotes.
+  }
+  return { case: 'text', value: text };
+}
+
+/** Reads `metadata.owner>=a`; for an option that may be given several times. */
+export function addComparison(text: string, before: readonly Comparison[]): Comparison[] {
+  const [, path, operator = '', value = ''] = form.exec(text) ?? [];
+  const known = operators[operator];
+  if (path === undefined || known === undefined) {
+    throw new InvalidArgumentError('must be like metadata.owner>=a, with =, <, <=, > or >=.');
+  }
+  return [...before, { path: path.trim(), operator: known, operand: operandOf(value.trim()) }];
+}
