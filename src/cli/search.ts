@@ -42,8 +42,10 @@ const columns: readonly Column<SearchHit>[] = [
 ];
 
 /** The text that matched, below its hit; bold instead of marked on a terminal that has it. */
-function highlightLines({ highlight }: SearchHit, output: Output): readonly string[] {
-  if (highlight === '') return [];
+function highlightLines({ highlight, object }: SearchHit, output: Output): readonly string[] {
+  // That the key matched is seen on the line above.
+  const isKey = highlight.replace(/[«»]/g, '') === object?.objectKey;
+  if (highlight === '' || isKey) return [];
   const text = escapeText(highlight);
   const isBold = output.isTTY === true && output.hasColors?.() !== false;
   const shown = isBold ? text.replace(/«([^»]*)»/g, '\u001b[1m$1\u001b[22m') : text;

@@ -1,34 +1,29 @@
 /** The examples of docs/cli.md, run one after another: each must print just what the page shows. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createClient, createTransport, StorageService } from '../../src/client/index.js';
-import { sharedCluster } from '../support/cluster.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { blocksOf } from '../support/markdown-blocks.js';
 import { type CommandLine, runAt } from '../support/object-commands.js';
-import { type ServeChild, startServe } from '../support/serve-child.js';
+import { startService, type TestService } from '../support/service.js';
 
-let database: TestDatabase;
-let server: ServeChild;
+let service: TestService;
 
 beforeAll(async () => {
-  database = await createTestDatabase(sharedCluster().nodes[0]?.url ?? '');
-  server = await startServe(database.serviceUrl ?? '');
+  service = await startService();
   await recordExamples();
 });
 
 afterAll(async () => {
-  await server?.[Symbol.asyncDispose]();
-  await database?.drop();
+  await service?.[Symbol.asyncDispose]();
 });
 
+const document = { storageBackend: 'local', contentType: 'application/pdf' };
 const picture = { storageBackend: 'local', contentType: 'image/jpeg' };
 const copied = { ...picture, size: 3_145_728n, etag: '6f5902ac237024bdd0c176cb93063dc4' };
 const stored = { storageBackend: 's3', storageClass: 'STANDARD', contentType: 'application/pdf' };
 
 /** Objects of the page, each with the day of March 2024 on which it changed. */
 const examples = [
-  [1, 'documents/Rechnung Größe.pdf', { ...picture, size: 20_480n, etag: 'b1' }],
+  [1, 'documents/Rechnung Größe.pdf', { ...document, size: 20_480n, etag: 'b1' }],
   [
     2,
     'documents/invoice-2024-001.pdf',
@@ -48,13 +43,11 @@ const examples = [
 ] as const;
 
 async function recordExamples(): Promise<void> {
-  const transport = createTransport({ address: server.grpc });
   const requests = examples.map(([day, objectKey, fields]) => {
     const lastModified = { seconds: BigInt(Date.UTC(2024, 2, day, 9) / 1000) };
     return { object: { objectKey, lastModified, ...fields } };
   });
-  await createClient(StorageService, transport).batchRecordObjects({ requests });
-  transport.close();
+  await service.doors.gRPC.storage.batchRecordObjects({ requests });
 }
 
 interface Example {
@@ -88,7 +81,7 @@ describe('docs/cli.md', () => {
   });
 
   it.each(pageExamples)('$line prints what the page shows', async ({ line, expected }) => {
-    const { stdout, stderr } = await runAt(server.grpc, line);
+    const { stdout, stderr } = await runAt(service.grpcTarget, line);
     expect(masked(stdout + stderr)).toBe(masked(expected));
   });
 });

@@ -131,9 +131,13 @@ describe('stowage search', () => {
   });
 
   it('shows what matched in bold on a terminal', async () => {
-    const handlers: SomeHandlers = { searchObjects: () => ({ hits: [hit('a', 1, '«ab» «c»')] }) };
+    const handlers: SomeHandlers = {
+      searchObjects: () => ({ hits: [hit('a', 1, '«ab» «c»'), hit('x', 1, '«x»')] }),
+    };
     const { stdout } = await runOver(handlers, ['search', 'x'], { isTerminal: true });
     expect(stdout).toContain('        \u001b[1mab\u001b[22m \u001b[1mc\u001b[22m\n');
+    expect(stdout).toMatch(/x\n$/);
+    expect(stdout).not.toContain('\u001b[1mx');
   });
 
   it('points at the place of a query that cannot be read', async () => {
