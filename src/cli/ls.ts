@@ -40,10 +40,16 @@ const orders = {
   size: { usual: 'size desc', reverse: 'size' },
 } as const;
 
+/** Whether everything below is listed: the service folds only by key, and filters no folders. */
+function isFlat(options: ListOptions): boolean {
+  const { recursive, sort, where, filter, class: storageClass, backend, deleted } = options;
+  if (recursive || sort !== 'key' || where.length > 0) return true;
+  if (filter !== undefined || storageClass !== undefined) return true;
+  return backend !== undefined && deleted;
+}
+
 function requestOf(prefix: string, options: ListOptions): ListRequest {
   const { project, backend = '', class: storageClass = '', filter, where, sort } = options;
-  // Another order than that of the keys has no folders.
-  const isFlat = options.recursive || sort !== 'key' || where.length > 0;
   // Comparisons bring an order of their own; the order of keys is what the service takes for none.
   const hasOrder = sort !== 'key' || options.reverse;
   return {
@@ -52,7 +58,7 @@ function requestOf(prefix: string, options: ListOptions): ListRequest {
     storageBackend: backend,
     storageClass,
     showDeleted: options.deleted,
-    delimiter: isFlat ? '' : '/',
+    delimiter: isFlat(options) ? '' : '/',
     orderBy: hasOrder ? orders[sort][options.reverse ? 'reverse' : 'usual'] : '',
     metadataComparisons: [...where],
     ...(filter === undefined ? {} : { metadataFilter: filter }),
@@ -118,7 +124,8 @@ export function lsCommand(defaults: ClientDefaults, shell: Shell = process): Com
     .addHelpText(
       'after',
       '\nA prefix is not a folder: photos also lists photos-old/. Another order than that of' +
-        '\nkeys, and --where, list everything below. With --json a line is an object or a folder.',
+        '\nkeys, --class, --filter and --where list everything below, as -r does. With --json' +
+        '\neach line is an object or a folder.',
     );
   return withObjectOptions(command, defaults).action(
     async (prefix: string, options: ListOptions) => {

@@ -108,7 +108,7 @@ describe('stowage ls', () => {
     expect(await keys('--sort', 'modified')).toEqual(['d', 'c/s3', 'b', 'a/s3']);
     expect(await keys('-r', '--backend', 's3')).toEqual(['a/s3', 'c/s3']);
     expect(await keys('-r', '--class', 'STANDARD')).toEqual(['a/s3', 'c/s3']);
-    expect(await keys('--filter', '{"owner":"owner 1"}')).toEqual(['d', 'b'].reverse());
+    expect(await keys('--filter', '{"owner":"owner 1"}')).toEqual(['b', 'd']);
     expect(await keys('-r', '--filter', '{"tags":["2"]}')).toEqual(['c/s3']);
     const { exitCode, stdout, stderr } = await stowage(['ls', '--where', 'metadata.lost>1']);
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
@@ -116,9 +116,9 @@ describe('stowage ls', () => {
   });
 
   it('lists more than a page, and ends quietly when its reader has enough', async () => {
-    await record(numbered('n/', 2_500));
+    await record(numbered('n/', 1_200));
     const all = keysOf(await printed('ls', '-r', '--json'));
-    expect(all).toEqual(numbered('n/', 2_500));
+    expect(all).toEqual(numbered('n/', 1_200));
     const options = `--server ${server} --project ${project}`;
     const command = `node ${fromSources.join(' ')} ls -r ${options}`;
     const script = `${command} | head -n 2; exit $\{PIPESTATUS[0]}`;

@@ -44,7 +44,10 @@ describe('stowage ls', () => {
     [['--sort', 'modified', '--reverse'], { orderBy: 'last_modified', delimiter: '' }],
     [['--reverse'], { orderBy: 'object_key desc', delimiter: '/' }],
     [['-r', '--backend', 's3', '--class', 'C'], { storageBackend: 's3', storageClass: 'C' }],
-    [['--filter', '{"a":[1]}', '--deleted'], { metadataFilter: { a: [1] }, showDeleted: true }],
+    [['--class', 'C'], { storageClass: 'C', delimiter: '' }],
+    [['--backend', 's3'], { storageBackend: 's3', delimiter: '/' }],
+    [['--backend', 's3', '--deleted'], { storageBackend: 's3', delimiter: '', showDeleted: true }],
+    [['--filter', '{"a":[1]}'], { metadataFilter: { a: [1] }, delimiter: '', showDeleted: false }],
     [
       ['--where', 'metadata.a>=1', '--where', 'metadata.a<2'],
       { metadataComparisons: [{ path: 'a' }, { path: 'a' }], delimiter: '', orderBy: '' },
