@@ -22,7 +22,7 @@ function unasked(): never {
 
 /** Opens a door on a free port. */
 export async function openStorageDoor(handlers: SomeHandlers): Promise<StorageDoor> {
-  const { server: standard } = parseConfig({}, () => '');
+  const { server: standard } = parseConfig({});
   const server = { ...standard, grpcAddress: { host: '127.0.0.1', port: 0 } };
   const all = {
     ...Object.fromEntries(StorageService.methods.map(({ localName }) => [localName, unasked])),
