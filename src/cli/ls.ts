@@ -40,10 +40,11 @@ const orders = {
   size: { usual: 'size desc', reverse: 'size' },
 } as const;
 
-/** Whether everything below is listed: the service folds only by key, and filters no folders. */
+/** Whether everything below is listed: the service folds only forwards, and filters no folders. */
 function isFlat(options: ListOptions): boolean {
-  const { recursive, sort, where, filter, class: storageClass, backend, deleted } = options;
-  if (recursive || sort !== 'key' || where.length > 0) return true;
+  const { recursive, sort, reverse, where, filter, backend, deleted } = options;
+  const { class: storageClass } = options;
+  if (recursive || sort !== 'key' || reverse || where.length > 0) return true;
   if (filter !== undefined || storageClass !== undefined) return true;
   return backend !== undefined && deleted;
 }
@@ -123,9 +124,9 @@ export function lsCommand(defaults: ClientDefaults, shell: Shell = process): Com
     .option('--bytes', 'sizes to the byte', false)
     .addHelpText(
       'after',
-      '\nA prefix is not a folder: photos also lists photos-old/. Another order than that of' +
-        '\nkeys, --class, --filter and --where list everything below, as -r does. With --json' +
-        '\neach line is an object or a folder.',
+      '\nA prefix is not a folder: photos also lists photos-old/. Another order than' +
+        '\nthe usual one, --class, --filter and --where list everything below, as -r' +
+        '\ndoes. With --json each line is an object or a folder.',
     );
   return withObjectOptions(command, defaults).action(
     async (prefix: string, options: ListOptions) => {

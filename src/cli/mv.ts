@@ -85,8 +85,9 @@ export function mvCommand(defaults: ClientDefaults, shell: Shell = process): Com
     .argument('<destination>', 'the same kind as the source', notEmpty)
     .addHelpText(
       'after',
-      '\nNothing is overwritten: a key that is there ends the move. A folder of more than 1000' +
-        '\nobjects moves in several commits; the same command goes on where one stopped.' +
+      '\nNothing is overwritten: a key that is there ends the move. A folder of more' +
+        '\nthan 1000 objects moves in several commits; the same command goes on where' +
+        '\none stopped.' +
         '\nExit codes: 0 moved, 1 failed, 2 usage, 130 interrupted.',
     );
   return withObjectOptions(command, defaults).action(

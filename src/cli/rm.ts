@@ -123,9 +123,10 @@ function unfitOptions(options: RemoveOptions, shell: Shell): string | undefined 
 }
 
 const help = `
-With --recursive names are folders: photos is photos/, and leaves photos-old/ alone. What is
-deleted is kept until it is purged: "rm --undo KEY" takes it back, and "rm -r --purge FOLDER"
-removes for good what is deleted below it; with --force what lives, too.
+With --recursive names are folders: photos is photos/, and leaves photos-old/
+alone. What is deleted is kept until it is purged: "rm --undo KEY" takes it
+back, and "rm -r --purge FOLDER" removes for good what is deleted below it; with
+--force what lives, too.
 Exit codes: 0 done, 1 failed or not there, 2 usage, 130 interrupted.`;
 
 /** The command; `defaults` come from the environment. */

@@ -65,7 +65,7 @@ export function statisticsText(statistics: GetStatisticsResponse, isExact: boole
     ...backends.flatMap((backend) => [backend.objects, backend.bytes]),
   ];
   const isEstimated = figures.some((figure) => figure?.exact === false);
-  const note = isEstimated ? '\n~ estimated from what ANALYZE of PostgreSQL sampled\n' : '';
+  const note = isEstimated ? '\n~ estimated from a sample\n' : '';
   return `${table}\n${renderTable(figureColumns, others)}${note}`;
 }
 

@@ -42,7 +42,7 @@ describe('stowage ls', () => {
   it.each([
     [['--sort', 'size'], { orderBy: 'size desc', delimiter: '' }],
     [['--sort', 'modified', '--reverse'], { orderBy: 'last_modified', delimiter: '' }],
-    [['--reverse'], { orderBy: 'object_key desc', delimiter: '/' }],
+    [['--reverse'], { orderBy: 'object_key desc', delimiter: '' }],
     [['-r', '--backend', 's3', '--class', 'C'], { storageBackend: 's3', storageClass: 'C' }],
     [['--class', 'C'], { storageClass: 'C', delimiter: '' }],
     [['--backend', 's3'], { storageBackend: 's3', delimiter: '/' }],
@@ -69,17 +69,16 @@ describe('stowage ls', () => {
     expect(asked).toMatchObject(expected);
   });
 
-  it('turns folders round with the order, and prints a JSON document a line', async () => {
+  it('prints a JSON document a line', async () => {
     const handlers: SomeHandlers = {
-      listObjects: () => ({ objects: [object('b'), object('a\u009b')], folders: ['aa/', 'a/'] }),
+      listObjects: () => ({ objects: [object('a\u009b'), object('b')], folders: ['a/'] }),
     };
-    const { stdout } = await runOver(handlers, ['ls', '--reverse', '--json']);
+    const { stdout } = await runOver(handlers, ['ls', '--json']);
     expect(stdout).not.toContain('\u009b');
     expect(linesOf(stdout).map((line) => JSON.parse(line))).toMatchObject([
-      { objectKey: 'b', size: '5', lastModified: '2023-11-14T22:13:20.123456Z' },
-      { objectKey: 'a\u009b' },
-      { folder: 'aa/' },
       { folder: 'a/' },
+      { objectKey: 'a\u009b', size: '5', lastModified: '2023-11-14T22:13:20.123456Z' },
+      { objectKey: 'b' },
     ]);
   });
 
@@ -298,7 +297,7 @@ describe('stowage stats', () => {
       'audit events, last 24 h             12',
       'hook executions, last 24 h           0',
       '',
-      '~ estimated from what ANALYZE of PostgreSQL sampled',
+      '~ estimated from a sample',
     ]);
   });
 

@@ -30,13 +30,12 @@ export interface Entry {
 /** As many as the service gives in one page. */
 const pageSizeMax = 1000;
 
-function entriesOf({ objects, folders }: ListObjectsResponse, isReverse: boolean): Entry[] {
+function entriesOf({ objects, folders }: ListObjectsResponse): Entry[] {
   const entries: Entry[] = objects.map((object) => ({ key: object.objectKey, object }));
-  // Only in the order of keys there are folders; else the order is one that only the server knows.
+  // Folders come only in the order of keys; every other order is one that the server knows.
   if (folders.length === 0) return entries;
   entries.push(...folders.map((key) => ({ key })));
-  const sign = isReverse ? -1 : 1;
-  return entries.sort((a, b) => sign * compareKeys(a.key, b.key));
+  return entries.sort((a, b) => compareKeys(a.key, b.key));
 }
 
 /** Lists at most `limit` entries, a page at a time; a page may be empty. */
@@ -45,13 +44,12 @@ export async function* listPages(
   request: ListRequest,
   limit = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<Entry[], void, void> {
-  const isReverse = request.orderBy?.endsWith(' desc') ?? false;
   let left = limit;
   let pageToken = '';
   do {
     const pageSize = Math.min(left, pageSizeMax);
     const page = await client.listObjects({ ...request, freshness: strong, pageSize, pageToken });
-    const entries = entriesOf(page, isReverse);
+    const entries = entriesOf(page);
     left -= entries.length;
     pageToken = page.nextPageToken;
     yield entries;
