@@ -38,6 +38,7 @@ describe('README', () => {
   it('has the blocks that are run here', () => {
     expect(shell.filter((text) => text.includes('curl'))).toHaveLength(3);
     expect(shell.filter((text) => text.includes('stowage scan'))).toHaveLength(1);
+    expect(shell.filter((text) => text.includes('stowage ls'))).toHaveLength(1);
     expect(typescript).toHaveLength(1);
   });
 
@@ -57,6 +58,15 @@ describe('README', () => {
     const [scan = ''] = shell.filter((text) => text.includes('stowage scan'));
     expect(await sh(scan)).toMatch(/added/);
     expect(await sh(scan)).toMatch(/unchanged/);
+  });
+
+  it('looks around in what was scanned', async () => {
+    const [look = ''] = shell.filter((text) => text.includes('stowage ls'));
+    const output = await sh(look);
+    expect(output).toMatch(/ docs\/decisions\/\n/);
+    expect(output).toMatch(/ docs\/search\.md\n/);
+    expect(output).toMatch(/^[\d.]+ .*docs\/decisions\/0032-install\.md/m);
+    expect(output).toMatch(/^total +4\d /m);
   });
 
   it('records and streams with the TypeScript client', async () => {
