@@ -61,6 +61,14 @@ export const updateObject = statement<ObjectRow>({
 });
 
 /**
+ * The value in a list of texts that is in the place of a key in the list of keys, $2. The lists are
+ * not joined with the table: a plan that was kept from when that was small would read all objects
+ * of the project for it.
+ */
+const lookup = (list: string, key: string): string =>
+  `(select jsonb_object($2::text[], ${list}::text[])) ->> ${key}`;
+
+/**
  * Deletes objects and appends their delete markers as the latest versions. Parameters: project,
  * keys, the markers' ids, time, and who deletes.
  */
@@ -71,10 +79,9 @@ function deletion<Row>(name: string, columns: string): Statement<Row> {
     text: `
     with deleted as (
       update storage_objects
-      set deleted_at = $4::timestamptz, version_id = marker_id, revision = revision + 1,
-        xid = pg_current_xact_id()
-      from unnest($2::text[], $3::text[]) as doomed (doomed_key, marker_id)
-      where project_id = $1 and object_key = doomed_key
+      set deleted_at = $4::timestamptz, revision = revision + 1, xid = pg_current_xact_id(),
+        version_id = ${lookup('$3', 'object_key')}
+      where project_id = $1 and object_key = any($2::text[])
       returning ${columns}
     ), marked as (
       insert into storage_versions (project_id, object_key, version_id, size, etag, content_type,
@@ -95,7 +102,8 @@ export const deleteObjects = deletion<ChangedKey>('delete-objects', CHANGED);
 
 /**
  * Takes a deletion back, with the version that the object had: the newest of its content, because a
- * caller may have recorded an older version of its store again. A marker stays as the fact it is.
+ * caller may have recorded an older version of its store again. Of two versions with the same
+ * content the one of the object's time is meant. A marker stays as the fact it is.
  */
 export const undeleteObject = statement<ObjectRow>({
   name: 'undelete-object',
@@ -107,7 +115,8 @@ export const undeleteObject = statement<ObjectRow>({
         select v.version_id
         from storage_versions v
         where v.project_id = o.project_id and v.object_key = o.object_key and not v.delete_marker
-        order by (v.etag = o.etag and v.size = o.size) desc, v.seq desc
+        order by (v.etag = o.etag and v.size = o.size) desc,
+          v.last_modified = o.last_modified desc, v.seq desc
         limit 1
       )
     where project_id = $1 and object_key = $2
@@ -123,8 +132,9 @@ export interface CarriedRow {
 /**
  * Makes the records of objects under other keys, as live objects with a version each: the source's
  * version id, unless the key has had it. A key where a live object is, or was made meanwhile, is
- * not returned. Parameters: project, source keys, destination keys, ids, version ids, time, and who
- * moves.
+ * not returned. Keys are made in byte order, as batches are recorded: in the order of the
+ * database's language the two could wait for each other. Parameters: project, source keys,
+ * destination keys, ids, version ids, time, and who moves.
  */
 function carrying<Row>(name: string, columns: string): Statement<Row & CarriedRow> {
   return statement<Row & CarriedRow>({
@@ -142,10 +152,14 @@ function carrying<Row>(name: string, columns: string): Statement<Row & CarriedRo
             and v.version_id = s.version_id
         ) then m.version_id else s.version_id end,
         s.storage_backend, s.storage_class, s.metadata, s.owner, s.purge_at, $6::timestamptz
-      from unnest($2::text[], $3::text[], $4::uuid[], $5::text[])
-        as m (source_key, destination_key, id, version_id)
-      join storage_objects s on s.project_id = $1 and s.object_key = m.source_key
-      order by m.destination_key
+      from storage_objects s
+      cross join lateral (
+        select ${lookup('$3', 's.object_key')} as destination_key,
+          (${lookup('$4', 's.object_key')})::uuid as id,
+          ${lookup('$5', 's.object_key')} as version_id
+      ) as m
+      where s.project_id = $1 and s.object_key = any($2::text[])
+      order by m.destination_key collate "C"
       on conflict (project_id, object_key) do update set
         size = excluded.size, content_type = excluded.content_type, etag = excluded.etag,
         last_modified = excluded.last_modified, version_id = excluded.version_id,

@@ -21,13 +21,22 @@ export interface LockedObject {
  * Locks what is there of a batch, in key order so that batches do not deadlock over it, and says
  * which columns would change: here, because only the database compares jsonb as it keeps it.
  * Batches that make some of each other's keys still may; PostgreSQL then ends one of them, which
- * may be repeated. The keys are asked for twice, because a plan that was kept from when the table
- * was small begins with the table: it would join the batch with all of the project.
+ * may be repeated. Locked by their keys alone and only then compared: a plan that was kept from
+ * when the table was small would join the batch with all of the project. A full join, for the same
+ * reason: it is never done by trying each with each, and `case` keeps it from becoming another.
  */
 export const lockObjects = statement<LockedObject>({
   name: 'lock-objects',
   intent: 'write',
   text: `
+    with locked as materialized (
+      select object_key, id, size, content_type, etag, last_modified, version_id, storage_backend,
+        storage_class, metadata, owner, created_at, deleted_at, purge_at, revision
+      from storage_objects
+      where project_id = $1 and object_key = any($2::text[])
+      order by object_key
+      for update
+    )
     select t.object_key, t.id, t.etag, t.version_id, t.last_modified, t.created_at, t.revision,
       t.deleted_at is not null as deleted,
       array_remove(array[
@@ -46,10 +55,8 @@ export const lockObjects = statement<LockedObject>({
                 $8::text[], $9::text[], $10::jsonb[], $11::text[], $12::timestamptz[])
       as s (object_key, size, content_type, etag, last_modified, version_id, storage_backend,
             storage_class, metadata, owner, purge_at)
-    join storage_objects t on t.project_id = $1 and t.object_key = s.object_key
-      and t.object_key = any($2::text[])
-    order by t.object_key
-    for update of t`,
+    full join locked t using (object_key)
+    where case when t.object_key is null then false else true end`,
 });
 
 /**

@@ -22,7 +22,13 @@ describe.each(doorNames)('deletions through %s', (door) => {
   const clients = () => service.doors[door];
   const key = (name: string) => `${door}/${name}`;
 
-  async function record(objectKey: string, fields: { etag?: string; versionId?: string } = {}) {
+  interface Fields {
+    readonly etag?: string;
+    readonly versionId?: string;
+    readonly lastModified?: { readonly seconds: bigint; readonly nanos: number };
+  }
+
+  async function record(objectKey: string, fields: Fields = {}) {
     const object = { objectKey, storageBackend: 's3', owner: 'acme', etag: 'e1', ...fields };
     const recorded = await clients().storage.recordObject({ object });
     if (recorded.object === undefined) throw new Error('nothing was recorded');
@@ -236,6 +242,22 @@ describe.each(doorNames)('deletions through %s', (door) => {
     await storage.deleteObject({ objectKey });
     const { object } = await storage.undeleteObject({ objectKey });
     expect(object).toMatchObject({ versionId: 'v1', etag: 'one', revision: 9n });
+  });
+
+  it('comes back to the version of its time where two have the same content', async () => {
+    const { storage } = clients();
+    const objectKey = key('twins');
+    const first = { versionId: 'v1', lastModified: { seconds: 1_700_000_000n, nanos: 1_000 } };
+    await record(objectKey, first);
+    await record(objectKey, {
+      versionId: 'v2',
+      lastModified: { seconds: 1_700_000_001n, nanos: 0 },
+    });
+    // Its store has removed the second one.
+    const before = await record(objectKey, first);
+    await storage.deleteObject({ objectKey });
+    const { object } = await storage.undeleteObject({ objectKey });
+    expect(object).toEqual({ ...before, revision: 5n });
   });
 
   it('does not take a marker for the version of an empty object', async () => {
