@@ -31,11 +31,12 @@ export function expireObjectsJob(router: Router): Job {
         const projects = await projectsWithDue(router, jobCall(NAME, signal), after);
         for (const project of projects.slice(0, left)) {
           const call = { ...jobCall(NAME, signal), project };
+          // Before its turn: one that fails must not be the first of every run, before all others.
+          after = project;
           const expired = await expireObjects(router, call, (own) => isElected(own, NAME));
           // Another server is at it, and goes on.
           if (expired === undefined) return;
           isWorthAPass ||= expired > 0;
-          after = project;
           left -= 1;
         }
         if (projects.length > 0) continue;

@@ -68,6 +68,25 @@ describe('the expiry job', () => {
     for (const project of projects) expect(await keysOf(project)).toEqual([]);
   });
 
+  it('does not let a project whose objects cannot be purged stand before the others', async () => {
+    await fixture.admin.query(
+      `create function refuse() returns trigger language plpgsql as $$
+         begin raise exception 'refused'; end $$;
+       create trigger refuse before delete on storage_objects
+         for each row when (old.project_id = 'q-broken') execute function refuse()`,
+    );
+    await makeDue('q-broken', 1);
+    await makeDue('r-behind', 1);
+    const job = expireObjectsJob(fixture.router);
+    await expect(job.run(NEVER)).rejects.toThrow();
+    await expect(job.run(NEVER)).rejects.toThrow();
+    expect(await keysOf('r-behind')).toEqual([]);
+    expect(await keysOf('q-broken')).toEqual(['k/000001']);
+    await fixture.admin.query('drop function refuse() cascade');
+    await job.run(NEVER);
+    expect(await keysOf('q-broken')).toEqual([]);
+  });
+
   it('leaves what another transaction has locked for its next run', async () => {
     const project = 'locked';
     await makeDue(project, 2);
