@@ -12,8 +12,7 @@ import { folderPage } from './list-folders.js';
 import { parseOrder, startOf } from './list-order.js';
 import { formatPosition, type ListPosition, parsePosition } from './list-position.js';
 import { type Scan, scanPage } from './list-scan.js';
-import { requireMetadataIndex } from './metadata-indexes.js';
-import { metadataRange } from './metadata-range.js';
+import { metadataRange, notIndexed } from './metadata-range.js';
 import { filterBinding, metadataText, type ObjectFilter } from './object-filter.js';
 import { requireProject } from './objects.js';
 import { openPageToken, sealPageToken } from './page-token.js';
@@ -50,14 +49,12 @@ export async function listObjects(
   const position = token === '' ? start : parsePosition(token);
   const rowsMax = page.pageSize || PAGE_SIZE_DEFAULT;
   const { delimiter } = page;
-  const { objects, folders, hasRows, next } =
+  const { objects, folders, hasRows, isIndexed, next } =
     delimiter === ''
       ? await scanPage(store, call, scan, position, rowsMax)
       : await folderPage(store, call, { filter: page, delimiter }, position, rowsMax);
-  if (!hasRows) {
-    await requireProject(store, call);
-    if (scan.range !== undefined) await requireMetadataIndex(store, call, scan.range);
-  }
+  if (!hasRows) await requireProject(store, call);
+  if (scan.range !== undefined && isIndexed === false) throw notIndexed(scan.range);
   return create(ListObjectsResponseSchema, {
     objects: [...objects],
     folders: [...folders],

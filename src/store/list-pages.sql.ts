@@ -26,6 +26,12 @@ export interface ListRow extends ObjectRow, CutRow {
   readonly matches: boolean;
 }
 
+/** What a list has found. By a path of the metadata it has one row, without an object, for none. */
+export type ScannedRow = (ListRow | { readonly object_key: null }) & {
+  /** Whether the path has an index that is ready on the node that was asked. */
+  readonly is_indexed?: boolean;
+};
+
 /** What the filters let through, where no index knows: $5 backend, $6 class, $7 metadata. */
 const MATCHES = `(($5 = '' or storage_backend = $5) and ($6 = '' or storage_class = $6)
         and ($7::jsonb is null or metadata @> $7))`;
@@ -44,7 +50,8 @@ interface Way {
   readonly value?: string;
   readonly direction?: 'desc';
   readonly matches: string;
-  readonly plan?: 'custom';
+  /** By a path of the metadata: whether that is indexed. */
+  readonly isIndexed?: string;
 }
 
 /**
@@ -53,16 +60,17 @@ interface Way {
  * another index; the number of a row is counted as it passes. The outer order is that of the scan
  * in the same words, which is what the planner needs to see that nothing has to be sorted.
  */
-function page({ name, range, value, direction, matches, plan }: Way): Statement<ListRow> {
+function page({ name, range, value, direction, matches, isIndexed }: Way): Statement<ScannedRow> {
   const ordered = (column: string) => `${column}${direction === undefined ? '' : ' desc'}`;
   const orderBy = (column: string) =>
     `${value === undefined ? '' : `${ordered(column)}, `}${ordered('object_key')}`;
   const columns = `${OBJECT},
     list_value::text as position_value, scan_place, ${matches} as matches`;
-  return statement<ListRow>({
+  const cut = cutPage(columns, 'scan_place', OBJECT_TEXTS);
+  return statement<ScannedRow>({
     name: `list-${name}`,
     intent: 'read',
-    ...(plan === undefined ? {} : { plan }),
+    ...(isIndexed === undefined ? {} : { plan: 'custom' }),
     text: `
     with page as materialized (
       select *
@@ -77,14 +85,25 @@ function page({ name, range, value, direction, matches, plan }: Way): Statement<
       where scan_place = ${SCAN_ROWS} or ${matches}
       order by ${orderBy('list_value')}
       limit $4
-    )${cutPage(columns, 'scan_place', OBJECT_TEXTS)}`,
+    )${isIndexed === undefined ? cut : besideIndex(cut, isIndexed)}`,
   });
 }
 
+/**
+ * Says of a page that is empty whether there is an index: to ask that by a statement of its own
+ * could be to ask another node, which has it already.
+ */
+const besideIndex = (cut: string, isIndexed: string): string => `
+    select is_indexed, cut.*
+    from (select ${isIndexed} as is_indexed) as path
+    left join (${cut}
+    ) as cut on true
+    order by scan_place`;
+
 /** Both directions of a list. */
 interface Directions {
-  readonly ascending: Statement<ListRow>;
-  readonly descending: Statement<ListRow>;
+  readonly ascending: Statement<ScannedRow>;
+  readonly descending: Statement<ScannedRow>;
 }
 
 /** By keys, behind $8. */
@@ -122,40 +141,30 @@ function byColumn(value: string, type: string): Directions {
   };
 }
 
+/** Whether the path, $8, has an index of a type that is ready on this very node. */
+const isIndexed = (type: MetadataType): string => `exists (
+            select from metadata_indexes
+            join pg_class on relname = index_name and relnamespace = 'public'::regnamespace
+            join pg_index on indexrelid = pg_class.oid and indisvalid
+            where path = array_to_string($8::text[], '.') and type = '${type}')`;
+
 /**
  * By a path of the metadata, $8, above key $9 at value $10 and below key $11 at value $12. Nothing
- * is read where the path has no index that is ready on this very node.
+ * is read where the path has no index.
  */
-function byPath(type: MetadataType, cast: string): Statement<ListRow> {
+function byPath(type: MetadataType, cast: string): Statement<ScannedRow> {
   const value = metadataValue[type]('$8::text[]');
   return page({
     name: `by-metadata-${type}`,
     value,
     matches: MATCHES_PREFIX,
-    plan: 'custom',
+    isIndexed: isIndexed(type),
     range: `${LIVE} and ${value} is not null
           and (${value}, object_key) > ($10::${cast}, $9)
           and (${value}, object_key) < ($12::${cast}, $11)
-          and ${isIndexed(`'${type}'`, '$8')}`,
+          and ${isIndexed(type)}`,
   });
 }
-
-/** Whether a path has an index that is ready. */
-function isIndexed(type: string, names: string): string {
-  return `exists (
-            select from metadata_indexes
-            join pg_class on relname = index_name and relnamespace = 'public'::regnamespace
-            join pg_index on indexrelid = pg_class.oid and indisvalid
-            where path = array_to_string(${names}::text[], '.') and type = ${type})`;
-}
-
-/** Is a path of a type indexed? Asked only when a page of it was empty. */
-export const findMetadataIndex = statement<{ found: boolean }>({
-  name: 'find-metadata-index',
-  intent: 'read',
-  text: `
-    select ${isIndexed('$1', '$2')} as found`,
-});
 
 /** The pages of each order. */
 export const pages = {

@@ -24,6 +24,8 @@ export interface ListedPage {
   readonly folders: readonly string[];
   /** False where nothing at all was seen, as in a project that is not there. */
   readonly hasRows: boolean;
+  /** False where the metadata is compared and the path has no index; then nothing was seen. */
+  readonly isIndexed?: boolean;
   /** Undefined after the last page. */
   readonly next: ListPosition | undefined;
 }

@@ -7,7 +7,7 @@ import type { Call } from '../postgres/call.js';
 import type { Statement } from '../postgres/statement.js';
 import { listMatching } from './list-matching.sql.js';
 import type { ListOrder } from './list-order.js';
-import { type ListRow, pages, SCAN_ROWS } from './list-pages.sql.js';
+import { type ListRow, pages, SCAN_ROWS, type ScannedRow } from './list-pages.sql.js';
 import type { ListedPage, ListPosition, Way } from './list-position.js';
 import type { MetadataRange } from './metadata-range.js';
 import { metadataText, type ObjectFilter } from './object-filter.js';
@@ -38,7 +38,9 @@ export async function scanPage(
   }
   // One row more than asked tells whether there is a next page.
   const { statement, params } = scanStep(call, scan, position, rowsMax + 1);
-  const rows = await store.router.run(statement, params, call);
+  const scanned = await store.router.run(statement, params, call);
+  if (scanned[0]?.is_indexed === false) return { ...pageOf([], rowsMax, 'open'), isIndexed: false };
+  const rows = scanned.filter((row): row is ListRow => row.object_key !== null);
   const page = pageOf(rows, rowsMax, position.way === 'index' ? 'scan' : position.way);
   const isCutShort = page.next !== undefined && rows.at(-1)?.scan_place === BigInt(SCAN_ROWS);
   if (!isRare || !isCutShort || position.way !== 'open') return page;
@@ -52,7 +54,7 @@ export function scanStep(
   { filter, order, range }: Scan,
   { value, key }: ListPosition,
   limit: number,
-): { statement: Statement<ListRow>; params: unknown[] } {
+): { statement: Statement<ScannedRow>; params: unknown[] } {
   const params = filterParams(call, filter, limit);
   if (range !== undefined) {
     const { type, names, below } = range;

@@ -4,7 +4,7 @@ import {
   ComparisonOperator,
   type MetadataComparison,
 } from '../../gen/stowage/v1/storage_list_pb.js';
-import { invalidField } from '../errors.js';
+import { invalidField, type StowageError } from '../errors.js';
 import { type MetadataType, metadataNames } from '../postgres/metadata-path.js';
 import type { Place } from './list-order.js';
 import { compareKeys, KEY_CEILING, prefixCeiling, prefixFloor } from './object-keys.js';
@@ -57,6 +57,15 @@ export function metadataRange(
     if (to !== undefined) below = earlier(type, below, { value, key: to });
   }
   return { type, names, above, below, isEqual };
+}
+
+/** The error where the path of a range has no index that is ready: with the command for one. */
+export function notIndexed({ type, names }: MetadataRange): StowageError {
+  const command = `stowage index add metadata.${names.join('.')} --type ${type}`;
+  return invalidField(
+    'metadata_comparisons[0].path',
+    `has no index for values of type ${type} that is ready; run \`${command}\``,
+  );
 }
 
 function typeOf({ operand }: MetadataComparison): MetadataType {
