@@ -19,9 +19,10 @@ export interface PurgeCriteria {
 }
 
 /**
- * The ways to everything that fits, no object on two of them. What is due is few beside what is
- * deleted, and what was deleted long ago is few beside what lives; live and deleted objects have
- * an index each, so a million of one do not stand between some of the other.
+ * The ways to everything that fits. What is due is few beside what is deleted, and what was deleted
+ * long ago is few beside what lives; live and deleted objects have an index each, so a million of
+ * one do not stand between some of the other. The live ones come first: what is deleted between the
+ * two is then chosen by both rather than by neither.
  */
 export function selectionsOf(criteria: PurgeCriteria): readonly Selection[] {
   const { prefix, storageBackend, deletedBefore, purgeDue, force } = criteria;
@@ -31,7 +32,7 @@ export function selectionsOf(criteria: PurgeCriteria): readonly Selection[] {
     return [prefix === '' ? selections.longDeleted : selections.deleted];
   }
   if (!force) return [selections.deleted];
-  return [selections.deleted, storageBackend === '' ? selections.live : selections.liveOfBackend];
+  return [storageBackend === '' ? selections.live : selections.liveOfBackend, selections.deleted];
 }
 
 /** The parameters that all of these statements begin with. */

@@ -4,18 +4,19 @@
  * time that no other writer waits for long.
  */
 
-import { createHash } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import {
   type PurgeObjectsRequest,
   type PurgeObjectsResponse,
   PurgeObjectsResponseSchema,
 } from '../../gen/stowage/v1/storage_purge_pb.js';
-import { type TimestampValue, toIsoMicros } from '../lib/timestamp.js';
+import type { Json } from '../lib/canonical-json.js';
+import { toIsoMicros } from '../lib/timestamp.js';
 import type { Call } from '../postgres/call.js';
 import type { Transaction } from '../postgres/router-api.js';
 import type { Statement } from '../postgres/statement.js';
 import { type Change, type CommitResult, commit, type Written } from './commit.js';
+import { digestOf } from './digest.js';
 import { compareKeys } from './object-keys.js';
 import { requireProject } from './objects.js';
 import { criteriaParams, type PurgeCriteria, selectionsOf } from './purge-criteria.js';
@@ -39,7 +40,7 @@ export function purgeObjects(
   return commit(store.router, call, {
     action: 'PURGE_OBJECT',
     requestId: request.requestId,
-    digest: () => digestOf(request),
+    digest: () => digestOf(asked(request)),
     projectMustExist: true,
     responseSchema: PurgeObjectsResponseSchema,
     write: (transaction) => purgeMatching(transaction, call.project, request, lockDoomed),
@@ -48,7 +49,7 @@ export function purgeObjects(
 
 /**
  * Counts on the primary what calls would remove in all, and removes nothing. Not of one moment:
- * what is deleted meanwhile may be counted or not.
+ * what is deleted meanwhile may be counted twice, what is taken back not at all.
  * @throws StowageError PROJECT_NOT_FOUND; DEADLINE_EXCEEDED where there is too much to count.
  */
 export async function countPurgeable(
@@ -121,12 +122,8 @@ function changeOf({ object_key, revision, owner }: DoomedObject): Change {
   };
 }
 
-function digestOf(criteria: PurgeCriteria): Uint8Array {
-  const { prefix, storageBackend, deletedBefore, purgeDue, force } = criteria;
-  const before = deletedBefore === undefined ? null : timeText(deletedBefore);
-  return createHash('sha256')
-    .update(JSON.stringify([prefix, storageBackend, before, purgeDue, force]))
-    .digest();
+/** What a purge asks for, as the request log tells it from another. */
+function asked({ prefix, storageBackend, deletedBefore, purgeDue, force }: PurgeCriteria): Json {
+  const before = deletedBefore === undefined ? null : toIsoMicros(deletedBefore);
+  return [prefix, storageBackend, before, purgeDue, force];
 }
-
-const timeText = ({ seconds, nanos }: TimestampValue): string => toIsoMicros({ seconds, nanos });
