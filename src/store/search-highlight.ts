@@ -31,19 +31,21 @@ export function markTerms(terms: readonly SearchTerm[]): Marker {
   const wanted = terms.slice(0, TERMS_MAX);
   return (text) => {
     const words = wordsOf(text);
-    return words.flatMap((_, at) =>
-      wanted.flatMap((term) => {
-        const placed = words.slice(at, at + term.words.length);
-        return matches(placed, term) ? [spanOf(placed)] : [];
-      }),
-    );
+    const spans: Span[] = [];
+    for (let at = 0; at < words.length; at += 1) {
+      for (const term of wanted) {
+        if (matches(words, at, term)) spans.push(spanOf(words.slice(at, at + term.words.length)));
+      }
+    }
+    return spans;
   };
 }
 
-function matches(placed: readonly PlacedWord[], { words, isPrefix }: SearchTerm): boolean {
-  return words.every((wanted, at) => {
-    const word = placed[at]?.word;
-    return word !== undefined && (isPrefix ? word.startsWith(wanted) : word === wanted);
+/** Whether a term stands at a place among words. Copies nothing: most stand at few places. */
+function matches(words: readonly PlacedWord[], at: number, term: SearchTerm): boolean {
+  return term.words.every((wanted, offset) => {
+    const word = words[at + offset]?.word;
+    return word !== undefined && (term.isPrefix ? word.startsWith(wanted) : word === wanted);
   });
 }
 
@@ -65,13 +67,13 @@ export function markPart(part: string): Marker {
 /**
  * The line for an object: its key, content type and metadata where they match, at most four parts;
  * its key alone where none does.
+ * @param isOfKeys whether nothing but keys was searched
  */
-export function highlight(object: StorageObject, mark: Marker): string {
-  const texts: [name: string, text: string][] = [
-    ['', object.objectKey],
-    ['content type: ', object.contentType],
-    ...leavesOf('', object.metadata ?? {}),
-  ];
+export function highlight(object: StorageObject, mark: Marker, isOfKeys: boolean): string {
+  const texts: [name: string, text: string][] = [['', object.objectKey]];
+  if (!isOfKeys) {
+    texts.push(['content type: ', object.contentType], ...leavesOf('', object.metadata ?? {}));
+  }
   const parts: string[] = [];
   for (const [name, text] of texts) {
     const cut = text.slice(0, TEXT_CHARACTERS_MAX);

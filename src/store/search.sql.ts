@@ -173,7 +173,8 @@ export const searchFirstKeys = statement<SearchRow>({
     name: 'search-first-keys',
     query: `
       select $3::text as wanted, '%' || ${PATTERN('$3')} || '%' as pattern`,
-    found: `${IN_SCOPE} and ${BELOW_PREFIX}`,
+    // Of every backend: to look for the first of a rare one would pass any number of others.
+    found: `project_id = $1 and ${BELOW_PREFIX}`,
     order: `
       order by object_key
       limit ${INSPECTED_MAX + 1}`,

@@ -204,6 +204,21 @@ describe.each(doorNames)('search through %s', (door) => {
     expect(scores).toEqual(scores.toSorted((left, right) => right - left));
   });
 
+  it('goes on behind a key of nothing but control characters', async () => {
+    const { storage } = clients();
+    const prefix = `control/${door}/`;
+    const wanted = ['\u{1}', '\u{2}'].map((character) => prefix + character.repeat(900));
+    for (const objectKey of wanted) {
+      await storage.recordObject({ object: { objectKey, storageBackend: 's3' } });
+    }
+    const first = await search('control', WEB, { prefix, pageSize: 1 });
+    const second = await search('control', WEB, {
+      ...{ prefix, pageSize: 1, pageToken: first.nextPageToken },
+    });
+    const found = [...first.hits, ...second.hits].map(({ object }) => object?.objectKey);
+    expect(found).toEqual(wanted);
+  });
+
   it('ranks 2000 matches and says that there were more', async () => {
     const common = await search('common', WEB);
     expect(common.truncated).toBe(true);
@@ -229,6 +244,9 @@ describe.each(doorNames)('search through %s', (door) => {
     ]);
     expect(await shown('🎉 PARTY', WEB)).toEqual(['fotos/👍🏽-«party»-«🎉».jpg']);
     expect(await shown('straßenK', KEY_SUBSTRING)).toEqual(['archiv/Müller/«Straßenk»arte.pdf']);
+    // What was searched are keys, though the content type has it too.
+    expect(await shown('contract.pdf', KEY_SUBSTRING)).toEqual(['documents/«contract.pdf»']);
+    expect(await shown('F', KEY_SUBSTRING)).toContain('documents/contract.pd«f»');
     expect((await search('invoice', WEB)).hits.map((hit) => hit.highlight)).toEqual(['', '', '']);
   });
 

@@ -115,8 +115,8 @@ export type SearchObjectsResponse = Message<"stowage.v1.SearchObjectsResponse"> 
   nextPageToken: string;
 
   /**
-   * More objects match than the 2000 that are ranked: the best may be among those that were not
-   * looked at. Make the query narrower.
+   * More objects match than the 2000 that are ranked, or 8000 were looked at of which the filters
+   * let fewer pass: the best may be among those that were not looked at. Make the query narrower.
    *
    * @generated from field: bool truncated = 3;
    */
