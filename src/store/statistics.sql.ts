@@ -1,6 +1,7 @@
 /**
  * Statements of a project's figures. Each figure has one that counts a bounded number of rows, and
- * one that estimates where there are more; neither reads more where there is more.
+ * one that estimates where there are more, from a bounded number of pages. Only what happened
+ * within a day is estimated from a seventh of it, however much that is.
  */
 
 import { type Statement, statement } from '../postgres/statement.js';
