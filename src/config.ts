@@ -121,7 +121,9 @@ type Key = keyof typeof configTable;
 type Environment = Readonly<Record<string, string | undefined>>;
 /** A value is undefined where the variable is unset and has no default. */
 type Values = { [K in Key]: z.output<(typeof configTable)[K]['schema']> | undefined };
+
 const allKeys = Object.keys(configTable) as readonly Key[];
+
 /** Reads the process's environment. @throws ConfigError with every mistake at once */
 export function loadConfig(): Config {
   return parseConfig(process.env);

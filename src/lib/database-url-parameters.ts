@@ -72,7 +72,8 @@ const fulfilled: Readonly<Record<string, { readonly values: RegExp; readonly els
  * @throws Error with a sentence that names the parameter and repeats no value
  */
 export function parseParameters(query: string): UrlParameters {
-  const given = new Map([...new URLSearchParams(query)].map(([name, value]) => [name, value]));
+  // A plus is a plus, as libpq has it: only forms of web pages write spaces so.
+  const given = new Map(new URLSearchParams(query.replaceAll('+', '%2B')));
   const take = (name: string): string | undefined => {
     const value = given.get(name);
     given.delete(name);

@@ -1,42 +1,40 @@
 /**
- * `stowage doctor` where the service does not get in: each common failure is made to happen on a
- * real cluster, and what is printed is compared.
+ * `stowage doctor` and what is wrong with a server, its settings and its standbys: made so on a
+ * cluster of its own, and what is printed is compared.
  */
 
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { until } from '../../src/lib/wait.js';
-import type { Finding } from '../../src/postgres/diagnosis/finding.js';
+import { migrateDown, migrateUp } from '../../src/postgres/migrate.js';
 import {
   asLogin,
+  atDatabase,
+  createTestDatabase,
   openConnection,
   type TestConnection,
   type TestDatabase,
 } from '../support/database.js';
 import {
   type DoctorRun,
-  type Patient,
+  type LonePatient,
   patientPassword,
   printedOf,
   startPatient,
 } from '../support/doctor.js';
-import { freePort } from '../support/free-port.js';
 import { fromSources } from '../support/program.js';
 
 const checkout = path.join(import.meta.dirname, '..', '..');
 
-let patient: Patient;
+let patient: LonePatient;
 let primary: string;
 let standby: string;
 let user: string;
 let database: TestDatabase;
 let administrator: TestConnection;
-let doctor: Patient['doctor'];
+let doctor: LonePatient['doctor'];
 
 beforeAll(async () => {
   patient = await startPatient();
@@ -80,104 +78,6 @@ describe('stowage doctor', () => {
     );
     expect(ran.exitCode).toBe(0);
     await administrator.query(`revoke pg_read_all_settings from ${user}`);
-  });
-
-  it('tells a wrong password', async () => {
-    const ran = await doctor({ ...onlyPrimary(), POSTGRES_PASSWORD: 'not it' });
-    expect(printedOf(ran, 'login')).toBe(
-      [
-        `  FAIL  login        the server refuses the password of the role ${user}`,
-        '        The password of POSTGRES_PASSWORD is wrong, or there is no such role: ' +
-          'PostgreSQL does not tell which. Mend POSTGRES_PASSWORD, or as an administrator set ' +
-          'the password or make the role:',
-        `            alter role ${user} password '...';`,
-        `            create role ${user} login password '...' in role stowage_service;`,
-      ].join('\n'),
-    );
-    expect(ran.text).toContain('  skip  11 checks    the check login failed: version, role,');
-    expect(ran.text).toMatch(/\n1 failure, 0 warnings: mend the first failure, then run/);
-    expect(ran.exitCode).toBe(1);
-    const known = await doctor({ ...adminUrl(), POSTGRES_PASSWORD: 'not it' });
-    expect(printedOf(known, 'login')).toBe(
-      [
-        `  FAIL  login        the server refuses the password of the role ${user}`,
-        '        Mend POSTGRES_PASSWORD, or set the password as an administrator:',
-        `            alter role ${user} password '...';`,
-      ].join('\n'),
-    );
-  });
-
-  it('tells a missing password', async () => {
-    const ran = await doctor({ ...onlyPrimary(), POSTGRES_PASSWORD: '' });
-    expect(printedOf(ran, 'login')).toBe(
-      [
-        `  FAIL  login        the server asks ${user} for a password, and none is set`,
-        '        Put it into DATABASE_URL, POSTGRES_PASSWORD or the file that ' +
-          'POSTGRES_PASSWORD_FILE names, or this line into the file that PGPASSFILE names:',
-        `            ${primary}:${database.name}:${user}:...`,
-      ].join('\n'),
-    );
-  });
-
-  it('tells a missing database', async () => {
-    const ran = await doctor({ ...onlyPrimary(), POSTGRES_DB: 'no such' });
-    expect(printedOf(ran, 'login')).toBe(
-      [
-        '  FAIL  login        there is no database no such',
-        '        Make it as an administrator, then make its tables. PostgreSQL 15 and 16 have no ' +
-          'locale_provider builtin: leave it and builtin_locale out there.',
-        `            create database "no such" encoding 'UTF8' template template0 ` +
-          `locale_provider builtin builtin_locale 'C.UTF-8' lc_collate 'C' lc_ctype 'C.UTF-8';`,
-        `            STOWAGE_ADMIN_URL='postgres://<owner>:...@${primary}/no%20such' ` +
-          'stowage migrate up',
-      ].join('\n'),
-    );
-  });
-
-  it('tells a missing role, where an administrator may be asked', async () => {
-    const ran = await doctor({ ...adminUrl(), POSTGRES_USER: 'nobody' });
-    expect(printedOf(ran, 'login')).toBe(
-      [
-        '  FAIL  login        there is no role nobody',
-        '        Make it, as an administrator:',
-        "            create role nobody login password '...' in role stowage_service;",
-      ].join('\n'),
-    );
-    const alone = await doctor({ ...onlyPrimary(), POSTGRES_USER: 'nobody' });
-    expect(printedOf(alone, 'login')).toMatch(
-      /there is no such role: PostgreSQL does not tell which\..*\n.*\n +create role nobody login /,
-    );
-  });
-
-  it('tells a port where nothing listens', async () => {
-    const port = await freePort();
-    const ran = await doctor({ POSTGRES_HOST: `127.0.0.1:${port}` });
-    expect(printedOf(ran, 'address')).toBe(
-      [
-        `  FAIL  address      nothing listens at 127.0.0.1:${port}: the connection is refused`,
-        `        On that machine see that PostgreSQL runs, that its port is ${port} and that ` +
-          'listen_addresses covers the address. In a container this address is the container ' +
-          'itself: name the host of the database.',
-        '            systemctl status postgresql',
-        "            psql -c 'show port' -c 'show listen_addresses'",
-      ].join('\n'),
-    );
-    expect(ran.text).toContain('the check address failed: tls, login, version,');
-  });
-
-  it('tells a server without TLS', async () => {
-    const url = asLogin(`postgres://${primary}/d`, { user, password: patientPassword });
-    const DATABASE_URL = `${url}?sslmode=require`;
-    const ran = await doctor({ DATABASE_URL, POSTGRES_HOST: '' });
-    expect(printedOf(ran, 'tls')).toBe(
-      [
-        '  FAIL  tls          the server offers no TLS, and sslmode asks for it',
-        '        Turn TLS on in the server, with ssl_cert_file and ssl_key_file in place; or ' +
-          'write sslmode=disable where nobody is between.',
-        '            alter system set ssl = on;',
-        '            select pg_reload_conf();',
-      ].join('\n'),
-    );
   });
 
   it('tells pg_hba.conf that lets nobody in', async () => {
@@ -240,75 +140,213 @@ describe('stowage doctor', () => {
     }
   });
 
-  it('tells a port where something else listens', async () => {
-    const other = createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
-    await once(other.listen(0, '127.0.0.1'), 'listening');
-    const { port } = other.address() as AddressInfo;
-    const ran = await doctor({ POSTGRES_HOST: `127.0.0.1:${port}` });
-    other.close();
-    expect(printedOf(ran, 'address')).toBe(
+  it('warns of more connections than the server has', async () => {
+    const ran = await doctor({ ...onlyPrimary(), POSTGRES_MAX_CONN: '18' });
+    expect(printedOf(ran, 'connections')).toBe(
       [
-        `  FAIL  address      what listens at 127.0.0.1:${port} does not speak ` +
-          "PostgreSQL's protocol",
-        '        Name the port of PostgreSQL itself, as the server shows it:',
-        "            psql -c 'show port'",
+        '  warn  connections  POSTGRES_MAX_CONN is 18, but the server has 17 connections to give',
+        '        Calls would fail under load. Lower POSTGRES_MAX_CONN (it counts for each server ' +
+          'process) or raise max_connections, which takes a restart:',
+        '            POSTGRES_MAX_CONN=8',
+        '            alter system set max_connections = 54;',
       ].join('\n'),
+    );
+    expect(ran.exitCode).toBe(0);
+  });
+
+  it('tells an old schema, none, and one of a newer program', async () => {
+    await using old = await createTestDatabase(patient.cluster.superuserUrl());
+    const schemaOf = async (name: string, url: string) => {
+      await old
+        .connect(url)
+        .then((one) => one.query(`grant connect on database ${name} to ${user}`));
+      return printedOf(await doctor({ ...onlyPrimary(), POSTGRES_DB: name }), 'schema');
+    };
+    const migrate = (name: string) =>
+      `            STOWAGE_ADMIN_URL='postgres://<owner>:...@${primary}/${name}' ` +
+      'stowage migrate up';
+    const [last] = await migrateDown({ database: old.url });
+    expect(await schemaOf(old.name, old.url)).toBe(
+      [
+        `  FAIL  schema       the schema is older than this program and lacks ${last}`,
+        '        Bring it up, as its owner:',
+        migrate(old.name),
+      ].join('\n'),
+    );
+    expect(await schemaOf('postgres', atDatabase(old.url, 'postgres'))).toBe(
+      [
+        '  FAIL  schema       the database postgres has no tables of Stowage',
+        '        Make them, as the owner of the database:',
+        migrate('postgres'),
+      ].join('\n'),
+    );
+    const connection = await old.connect();
+    await connection.query(
+      `update stowage_migrations set name = '0001_other-program.breaking' where id = 1`,
+    );
+    expect(await schemaOf(old.name, old.url)).toMatch(
+      /not know 0001_other-program\.breaking, 0002_.* and \d+ more of .*\n.*\n +stowage --version$/,
     );
   });
 
-  it('logs in by the password of a file, with a URL of SQLAlchemy', async () => {
-    const folder = await mkdtemp(path.join(tmpdir(), 'stowage-doctor-'));
-    try {
-      const [passFile, passwordFile] = [path.join(folder, 'pass'), path.join(folder, 'password')];
-      await writeFile(passFile, `*:*:*:${user}:${patientPassword}\n`, { mode: 0o644 });
-      await writeFile(passwordFile, `${patientPassword}\n`);
-      const DATABASE_URL = ` "postgresql+asyncpg://${user}@${primary}/${database.name}"\n`;
-      const without = { DATABASE_URL, POSTGRES_HOST: '', POSTGRES_PASSWORD: '' };
-      const byFile = await doctor({ ...without, POSTGRES_PASSWORD_FILE: passwordFile });
-      expect(printedOf(byFile, 'login')).toContain('  ok    login');
-      expect(printedOf(byFile, 'settings')).toMatch(/password of POSTGRES_PASSWORD_FILE$/);
-      const open = await doctor({ ...without, PGPASSFILE: passFile });
-      expect(printedOf(open, 'settings')).toContain(`run chmod 600 ${passFile}\n`);
-      await chmod(passFile, 0o600);
-      const closed = await doctor({ ...without, PGPASSFILE: passFile });
-      expect(printedOf(closed, 'login')).toContain('  ok    login');
-      expect(printedOf(closed, 'settings')).toMatch(/password of PGPASSFILE$/);
-    } finally {
-      await rm(folder, { recursive: true });
-    }
-  });
-
-  it('looks at the database though another setting is wrong, and not by wrong ones', async () => {
-    const wrong = await doctor({ STOWAGE_STANDBYS: 'many' });
-    expect(printedOf(wrong, 'settings')).toBe(
-      [
-        '  FAIL  settings     STOWAGE_STANDBYS: must be a whole number',
-        '        Mend the setting; docs/config.md says what each one takes.',
-      ].join('\n'),
-    );
-    expect(wrong.text).toContain(`${primary}, primary\n`);
-    expect(wrong.exitCode).toBe(1);
-    const DATABASE_URL = `jdbc:postgresql://${primary}/d?user=u&password=${patientPassword}`;
-    const blind = await doctor({ DATABASE_URL, POSTGRES_HOST: '' });
-    expect(printedOf(blind, 'settings')).toContain('leave jdbc: out');
-    expect(blind.text).toContain('skip  database     the settings of the database are wrong');
-  });
-
-  it('prints one JSON document', async () => {
-    const { text, exitCode } = await doctor({ POSTGRES_PASSWORD: 'not it' }, '--json');
-    const document = JSON.parse(text);
-    expect(document).toMatchObject({ exit_code: 1, summary: { failures: 2, warnings: 0 } });
-    const [first] = document.nodes as { node: string; findings: Finding[] }[];
-    expect(first?.node).toBe(primary);
-    expect(first?.findings.slice(2, 4)).toEqual([
-      {
-        check: 'login',
-        verdict: 'fail',
-        seen: `the server refuses the password of the role ${user}`,
-        remedy: { say: expect.any(String), run: [expect.any(String), expect.any(String)] },
+  it('tells a read-only primary, and turns it off where it was turned on', async () => {
+    await using bare = await createTestDatabase(patient.cluster.superuserUrl(), { migrate: false });
+    await administrator.query('alter system set default_transaction_read_only = on');
+    await administrator.query('select pg_reload_conf()');
+    const seen = await until(
+      async () => {
+        const text = printedOf(await doctor(onlyPrimary()), 'writes');
+        return text.includes('FAIL') ? text : undefined;
       },
-      { check: 'version', verdict: 'skipped', seen: 'the check login failed' },
+      { timeoutMs: 10_000, what: 'the setting is read' },
+    );
+    expect(seen).toBe(
+      [
+        '  FAIL  writes       the primary is read-only: default_transaction_read_only is on ' +
+          '(configuration file)',
+        '        Migrations fail. Providers turn it on when the disk is nearly full: make room ' +
+          'first. Then turn it off, in a session that may write:',
+        '            set default_transaction_read_only = off;',
+        '            alter system set default_transaction_read_only = off;',
+        '            select pg_reload_conf();',
+      ].join('\n'),
+    );
+    await expect(migrateUp({ database: bare.url })).rejects.toThrow(/read-only/);
+    // The remedy, as it is printed.
+    const fresh = await openConnection(database.url);
+    for (const line of seen.split('\n').slice(2)) await fresh.query(line);
+    await fresh.end();
+    const isWell = async () => printedOf(await doctor(onlyPrimary()), 'writes').includes('  ok ');
+    await until(isWell, { timeoutMs: 10_000, what: 'the remedy has helped' });
+    expect(await migrateUp({ database: bare.url })).not.toEqual([]);
+    await administrator.query(`alter role ${user} set default_transaction_read_only = on`);
+    const ofRole = printedOf(await doctor(onlyPrimary()), 'writes');
+    expect(ofRole).toContain(`alter role ${user} reset default_transaction_read_only;`);
+    await administrator.query(`alter role ${user} reset default_transaction_read_only`);
+  });
+
+  it('tells settings that lose data, where they are made', async () => {
+    const durability = async () => printedOf(await doctor(onlyPrimary()), 'durability').split('\n');
+    await administrator.query(`alter database ${database.name} set synchronous_commit = off`);
+    const [seen, , ...run] = await durability();
+    expect(seen).toBe('  warn  durability   synchronous_commit is off');
+    expect(run).toEqual([`            alter database ${database.name} reset synchronous_commit;`]);
+    await administrator.query(`alter database ${database.name} reset synchronous_commit`);
+    await administrator.query('alter system set fsync = off');
+    await administrator.query('select pg_reload_conf()');
+    const isOff = async () => (await durability())[0]?.includes('FAIL');
+    await until(isOff, { timeoutMs: 10_000, what: 'the setting is read' });
+    expect(await durability()).toEqual([
+      '  FAIL  durability   fsync is off',
+      '        When the machine crashes the database may be destroyed. Turn it on:',
+      '            alter system set fsync = on;',
+      '            select pg_reload_conf();',
     ]);
+    await administrator.query('alter system reset fsync');
+    await administrator.query('select pg_reload_conf()');
+  });
+});
+
+/** The verbs that the cluster does not survive come last, in this order. */
+describe('stowage doctor on standbys', () => {
+  it('tells a standby that is not named, and a primary that is not', async () => {
+    const unnamed = await doctor(onlyPrimary());
+    expect(printedOf(unnamed, 'standbys')).toBe(
+      [
+        '  warn  standbys     the primary has a standby, but it is not named',
+        '        It serves no reads, and is not found when it becomes the primary. Name it ' +
+          'beside the primary in DATABASE_URL or POSTGRES_HOST:',
+        `            DATABASE_URL='postgres://${user}:...@${primary},<standby>:5432/` +
+          `${database.name}'`,
+      ].join('\n'),
+    );
+    expect(unnamed.exitCode).toBe(0);
+    const headless = await doctor({ POSTGRES_HOST: standby });
+    expect(headless.exitCode).toBe(1);
+    expect(headless.text).toContain(
+      [
+        '  FAIL  primary      there is no primary: of 1 nodes 1 answered, and the node that ' +
+          'answered is a standby',
+        '        Name the primary too. If it is lost, wait for the HA manager, or promote the ' +
+          'standby that is furthest ahead, on it:',
+        '            select pg_promote();',
+      ].join('\n'),
+    );
+  });
+
+  it('tells a standby that does not answer', async () => {
+    const name = patient.cluster.standbys[0]?.name ?? '';
+    await patient.cluster.freeze(name);
+    const { text } = await doctor({ STOWAGE_CONNECT_TIMEOUT_MS: '1000' });
+    await patient.cluster.thaw(name);
+    expect(text).toContain(
+      [
+        `  FAIL  address      ${standby} accepts the connection and is silent for 1000 ms`,
+        '        The server hangs or is far too busy: look at its log and at what its machine ' +
+          'does.',
+      ].join('\n'),
+    );
+    expect(text).toContain('  warn  standbys     no standby answered\n');
+  });
+
+  it('tells paused replay', async () => {
+    const name = patient.cluster.standbys[0]?.name ?? '';
+    await patient.cluster.pauseReplay(name);
+    const ran = await doctor();
+    await patient.cluster.resumeReplay(name);
+    expect(printedOf(ran, 'replay')).toBe(
+      [
+        '  FAIL  replay       replay is paused: the standby falls behind more and more',
+        '        Let it go on, on this standby:',
+        '            select pg_wal_replay_resume();',
+      ].join('\n'),
+    );
+  });
+
+  it('tells that there is no standby, and one that follows nobody', async () => {
+    await patient.cluster.cutReplication(patient.cluster.standbys[0]?.name ?? '');
+    const isAlone = async () => {
+      const [row] = await administrator.query<{ senders: number }>(
+        'select count(*)::int4 as senders from pg_stat_replication',
+      );
+      return row?.senders === 0;
+    };
+    await until(isAlone, { timeoutMs: 20_000, what: 'the primary feeds nobody' });
+    await administrator.query("select pg_logical_emit_message(false, 'doctor', 'moves on')");
+    const alone = await doctor(onlyPrimary());
+    const [host, port] = primary.split(':');
+    expect(printedOf(alone, 'standbys')).toBe(
+      [
+        '  warn  standbys     there is no standby',
+        '        When this server stops, reads and writes stop; when its disk is lost, so is the ' +
+          'data. Make a standby on another machine, and name it beside the primary in ' +
+          'DATABASE_URL or POSTGRES_HOST:',
+        `            pg_basebackup -h ${host} -p ${port} -U <replication role> -D <data folder> ` +
+          '-R -X stream',
+        `            DATABASE_URL='postgres://${user}:...@${primary},<standby>:5432/` +
+          `${database.name}'`,
+      ].join('\n'),
+    );
+    expect(printedOf(await doctor(), 'replay')).toMatch(
+      /^ {2}FAIL {2}replay {7}the standby is .+ behind and receives nothing from a primary\n/,
+    );
+  });
+
+  it('tells two primaries', async () => {
+    await patient.cluster.promote(patient.cluster.standbys[0]?.name ?? '');
+    const { text, exitCode } = await doctor();
+    const [host, port] = standby.split(':');
+    expect(text).toContain(
+      [
+        `  FAIL  primary      2 nodes are primaries at once: ${standby} on timeline 2, ` +
+          `${primary} on timeline 1`,
+        '        What is written to one is missing on the other. Stop all but one now, as a rule ' +
+          'that of the highest timeline, save what only the others have, and make those standbys ' +
+          'of it:',
+        `            pg_rewind --target-pgdata=<data folder> --source-server='host=${host} ` +
+          `port=${port} user=<superuser> dbname=postgres' --write-recovery-conf`,
+      ].join('\n'),
+    );
     expect(exitCode).toBe(1);
   });
 });

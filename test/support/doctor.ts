@@ -3,7 +3,7 @@
 import { doctorCommand } from '../../src/cli/doctor.js';
 import { inspectConfig } from '../../src/config-inspect.js';
 import type { EmbeddedCluster } from '../../src/embedded/index.js';
-import { startTestCluster } from './cluster.js';
+import { sharedCluster, startTestCluster } from './cluster.js';
 import { createTestDatabase, type TestConnection, type TestDatabase } from './database.js';
 
 /** What a run came to. */
@@ -45,9 +45,8 @@ export function printedOf({ text }: Pick<DoctorRun, 'text'>, check: string): str
 /** The password of the service's login; no run may print it. */
 export const patientPassword = 'hunter2-hunter2';
 
-/** A primary and a standby on which all is well, until a test sees to it. */
+/** A database on a primary and a standby, until a test sees to it. */
 export interface Patient extends AsyncDisposable {
-  readonly cluster: EmbeddedCluster;
   readonly database: TestDatabase;
   /** The superuser, in the database. */
   readonly administrator: TestConnection;
@@ -61,21 +60,38 @@ export interface Patient extends AsyncDisposable {
   doctor(settings?: Readonly<Record<string, string>>, ...args: string[]): Promise<DoctorRun>;
 }
 
+/** One with a cluster of its own, on which all is well. */
+export interface LonePatient extends Patient {
+  readonly cluster: EmbeddedCluster;
+}
+
+/** Makes one on the shared cluster, whose nodes and settings are not to be touched. */
+export async function sharedPatient(): Promise<Patient> {
+  const [primary, standby] = sharedCluster().nodes;
+  const patient = await patientOn(primary?.url ?? '', [primary?.port, standby?.port]);
+  return { ...patient, [Symbol.asyncDispose]: () => patient.database.drop() };
+}
+
 /** Starts a cluster with fsync, for all is to be well, and with few connections to be taken. */
-export async function startPatient(): Promise<Patient> {
+export async function startPatient(): Promise<LonePatient> {
   const test = await startTestCluster({
     standbys: 1,
     fsync: true,
     settings: { max_connections: '20' },
   });
   const { cluster } = test;
-  const database = await createTestDatabase(cluster.superuserUrl());
+  const ports = [cluster.primary.port, cluster.standbys[0]?.port];
+  const patient = await patientOn(cluster.superuserUrl(), ports);
+  await cluster.waitUntilCaughtUp();
+  return { ...patient, cluster, [Symbol.asyncDispose]: test.stop };
+}
+
+async function patientOn(url: string, ports: readonly (number | undefined)[]) {
+  const database = await createTestDatabase(url);
   const user = new URL(database.serviceUrl ?? '').username;
   const administrator = await database.connect();
   await administrator.query(`alter role ${user} password '${patientPassword}'`);
-  await cluster.waitUntilCaughtUp();
-  const primary = `127.0.0.1:${cluster.primary.port}`;
-  const standby = `127.0.0.1:${cluster.standbys[0]?.port}`;
+  const [primary = '', standby = ''] = ports.map((port) => `127.0.0.1:${port}`);
   const environment = (settings: Readonly<Record<string, string>> = {}) => ({
     POSTGRES_HOST: `${primary},${standby}`,
     POSTGRES_DB: database.name,
@@ -89,6 +105,5 @@ export async function startPatient(): Promise<Patient> {
     if (ran.text.includes(patientPassword)) throw new Error('the password was printed');
     return ran;
   };
-  const facts = { cluster, database, administrator, user, primary, standby };
-  return { ...facts, environment, doctor, [Symbol.asyncDispose]: test.stop };
+  return { database, administrator, user, primary, standby, environment, doctor };
 }

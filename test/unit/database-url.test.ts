@@ -49,6 +49,7 @@ describe('parseDatabaseUrl', () => {
     ['sslrootcert=system', { sslMode: 'verify-full' }],
     ['sslmode=verify-ca&sslrootcert=/c', { sslMode: 'verify-ca', sslRootCert: '/c' }],
     ['sslmode=verify-full&channel_binding=require', { sslMode: 'verify-full' }],
+    ['sslmode=verify-ca&sslrootcert=/c%2B+', { sslMode: 'verify-ca', sslRootCert: '/c++' }],
     ['connect_timeout=10', { connectTimeoutMs: 10_000 }],
   ])('takes ?%s', (query, expected) => {
     const parsed = parseDatabaseUrl(`postgres://ada:hunter2@db1/d?${query}`);

@@ -2,11 +2,7 @@ import pg from 'pg';
 import { describe, expect, it } from 'vitest';
 import type { DatabaseLogin } from '../../src/config.js';
 import { connectionsVerdict } from '../../src/postgres/diagnosis/connections-verdict.js';
-import {
-  addressVerdict,
-  certificateVerdict,
-  tlsVerdict,
-} from '../../src/postgres/diagnosis/contact-verdict.js';
+import { addressVerdict, tlsVerdict } from '../../src/postgres/diagnosis/contact-verdict.js';
 import { loginVerdict } from '../../src/postgres/diagnosis/login-verdict.js';
 
 const login: DatabaseLogin = {
@@ -50,19 +46,6 @@ describe('the checks before the login', () => {
     expect(tlsVerdict(node, required, false)?.verdict).toBe('fail');
     expect(tlsVerdict(node, required, true)).toBeUndefined();
   });
-
-  it.each([
-    ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', /nobody who is trusted/, /-showcerts <\/dev\/null$/],
-    ['ERR_TLS_CERT_ALTNAME_INVALID', /other names than db1/, /subjectAltName$/],
-    ['CERT_HAS_EXPIRED', /not valid today/, /-dates$/],
-    ['ERR_SSL_WRONG_VERSION_NUMBER', /handshake failed \(ERR_SSL/, /db1:5432 <\/dev\/null$/],
-  ])('tell what is wrong with a certificate: %s', (code, seen, run) => {
-    expect(certificateVerdict(node, code)).toMatchObject({
-      check: 'tls',
-      seen: expect.stringMatching(seen),
-      remedy: { run: [expect.stringMatching(run)] },
-    });
-  });
 });
 
 describe('a login that failed', () => {
@@ -82,6 +65,22 @@ describe('a login that failed', () => {
     ['SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a non-empty string', /none is set/],
   ])('is told by the driver’s sentence: %s', (message, seen) => {
     expect(loginVerdict(new Error(message), attempt).seen).toMatch(seen);
+  });
+
+  it.each([
+    ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', /nobody who is trusted/, /-showcerts <\/dev\/null$/],
+    ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', /nobody who is trusted/, /-showcerts <\/dev\/null$/],
+    ['ERR_TLS_CERT_ALTNAME_INVALID', /other names than db1/, /subjectAltName$/],
+    ['CERT_HAS_EXPIRED', /not valid today/, /-dates$/],
+    ['INVALID_CA', /handshake failed \(INVALID_CA\)/, /db1:5432 <\/dev\/null$/],
+    ['ERR_SSL_WRONG_VERSION_NUMBER', /handshake failed \(ERR_SSL/, /db1:5432 <\/dev\/null$/],
+  ])('is told by what is wrong with the certificate: %s', (code, seen, run) => {
+    const error = Object.assign(new Error('refused'), { code });
+    expect(loginVerdict(error, { ...attempt, offersTls: true })).toMatchObject({
+      check: 'tls',
+      seen: expect.stringMatching(seen),
+      remedy: { run: [expect.stringMatching(run)] },
+    });
   });
 
   it.each([

@@ -129,6 +129,11 @@ const untrusted: ReadonlySet<string> = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
 
+/** Whether an error's code is of TLS: OpenSSL's words for a chain it refuses, or Node's own. */
+export function isTlsCode(code: string): boolean {
+  return /CERT|^ERR_(?:TLS|SSL)_|^UNABLE_TO_|^INVALID_(?:CA|PURPOSE)$/.test(code);
+}
+
 /** The check `tls` where the TLS handshake failed with this code. */
 export function certificateVerdict(node: NodeAddress, code: string): Finding {
   const show = `openssl s_client -starttls postgres -connect ${addressOf(node)} </dev/null`;

@@ -92,7 +92,7 @@ export const readSettings = statement<{ name: string; setting: string; source: s
                                'data_directory', 'max_slot_wal_keep_size'])`,
 });
 
-/** The extension that searching by similarity needs; no row where the server has no files of it. */
+/** The extension that searching needs; no row where the server has no files of it. */
 export const readExtension = statement<{ installed_version: string | null }>({
   name: 'diagnose-extension',
   intent: 'read',

@@ -11,7 +11,7 @@ import {
   readIdleSlots,
   readReplication,
   readRole,
-  readServer,
+  type readServer,
   readSettings,
 } from './facts.sql.js';
 import type { Session } from './session.js';
@@ -57,9 +57,14 @@ export interface ClockFact {
   readonly roundTripMs: number;
 }
 
-/** Asks all of it, one question after the other. @throws what the session throws */
-export async function readFacts(session: Session): Promise<NodeFacts> {
-  const server = await session.askOne(readServer);
+/**
+ * Asks all of it but what the server is, one question after the other.
+ * @throws what the session throws
+ */
+export async function readFacts(
+  session: Session,
+  server: RowOf<typeof readServer>,
+): Promise<NodeFacts> {
   const settings = await session.ask(readSettings);
   const [extension] = await session.ask(readExtension);
   return {

@@ -35,6 +35,16 @@ export function fail(check: string, seen: string, say: string, ...run: string[])
   return { check, verdict: 'fail', seen, remedy: { say, run } };
 }
 
+/** The finding for questions that went wrong after a login. */
+export function noAnswers(error: unknown): Finding {
+  return fail(
+    'queries',
+    `the server let us in and did not answer: ${error instanceof Error ? error.message : 'no'}`,
+    'Look at its log, and at what runs there:',
+    "select pid, wait_event_type, query from pg_stat_activity where state = 'active';",
+  );
+}
+
 /** Nothing can be said. `say` tells what would let it be said. */
 export function skipped(check: string, reason: string, say?: string, ...run: string[]): Finding {
   const finding = { check, verdict: 'skipped', seen: reason } as const;

@@ -6,7 +6,7 @@
 import type { DatabaseLogin } from '../../config.js';
 import { isServerError, type NodeAddress } from '../driver.js';
 import { connectionsVerdict } from './connections-verdict.js';
-import { certificateVerdict } from './contact-verdict.js';
+import { certificateVerdict, isTlsCode } from './contact-verdict.js';
 import { addressOf, type Finding, fail, migrateCommandLine, sqlName } from './finding.js';
 
 /** What an administrator's connection knows of the login. */
@@ -35,9 +35,7 @@ export function loginVerdict(error: unknown, attempt: LoginAttempt): Finding {
   if (isServerError(error)) return serverVerdict(error, attempt);
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const message = error instanceof Error ? error.message : String(error);
-  if (/^(?:\w*CERT\w*|ERR_TLS\w*|ERR_SSL\w*)$/.test(code)) {
-    return certificateVerdict(attempt.node, code);
-  }
+  if (isTlsCode(code)) return certificateVerdict(attempt.node, code);
   // The driver has no code for it: it will not prove an empty password.
   if (message.includes('password must be a')) return noPassword(attempt);
   if (message === 'timeout expired') {

@@ -8,7 +8,7 @@ import type { NodeAddress } from '../driver.js';
 import { contactNode } from './contact.js';
 import { addressVerdict, tlsVerdict } from './contact-verdict.js';
 import { readLogin, readMigrator, readServer } from './facts.sql.js';
-import { type Finding, fail, ok, skipped, sqlName } from './finding.js';
+import { type Finding, fail, noAnswers, ok, skipped, sqlName } from './finding.js';
 import { type AdminView, loginVerdict } from './login-verdict.js';
 import { Session } from './session.js';
 
@@ -60,17 +60,21 @@ async function askNode(
   const tls = tlsVerdict(node, admin.tls, contact.offersTls);
   if (tls?.verdict === 'fail') return { finding: tls };
   const { passwordSource, ...login } = admin;
-  let session: Session | undefined;
+  let session: Session;
   try {
     session = await Session.open({ ...service, ...login }, node);
+  } catch (error) {
+    const attempt = { ...contact, purpose: 'migrator', node, login, passwordSource } as const;
+    return { finding: loginVerdict(error, { ...attempt, admin: undefined }) };
+  }
+  try {
     const { in_recovery: isStandby } = await session.askOne(readServer);
     const view = await readView(session, service);
     return { finding: isStandby ? undefined : await judge(session, admin), view };
   } catch (error) {
-    const attempt = { ...contact, purpose: 'migrator', node, login, passwordSource } as const;
-    return { finding: loginVerdict(error, { ...attempt, admin: undefined }) };
+    return { finding: noAnswers(error) };
   } finally {
-    await session?.close();
+    await session.close();
   }
 }
 

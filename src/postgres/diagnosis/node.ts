@@ -8,7 +8,8 @@ import { addressVerdict, tlsVerdict } from './contact-verdict.js';
 import { collationVerdict, ctypeVerdict, encodingVerdict } from './database-verdicts.js';
 import { dataFolder, diskVerdict, readRoom, slotsVerdict } from './disk.js';
 import { type NodeFacts, readFacts } from './facts.js';
-import { type Finding, fail, ok, skipped } from './finding.js';
+import { readServer } from './facts.sql.js';
+import { type Finding, noAnswers, ok, skipped } from './finding.js';
 import { type AdminView, loginVerdict } from './login-verdict.js';
 import {
   extensionVerdict,
@@ -39,8 +40,7 @@ export interface ExaminedNode {
   readonly session?: Session;
 }
 
-const afterLogin = [
-  'version',
+const afterVersion = [
   'role',
   'schema',
   'encoding',
@@ -52,6 +52,8 @@ const afterLogin = [
   'clock',
   'disk',
 ] as const;
+
+const afterLogin = ['version', ...afterVersion] as const;
 
 /** Runs the checks; bounded by the connect timeout and 5 s an answer. Never throws. */
 export async function examineNode(check: NodeCheck): Promise<ExaminedNode> {
@@ -75,8 +77,15 @@ export async function examineNode(check: NodeCheck): Promise<ExaminedNode> {
   if (tls === undefined) findings.push(tlsOk(settings.tls));
   findings.push(ok('login', `${settings.user} is in the database ${settings.database}`));
   try {
-    const facts = await readFacts(session);
-    findings.push(...(await judge(check, facts)));
+    const server = await session.askOne(readServer);
+    const version = versionVerdict({ ...server, versionNumber: server.version_number });
+    // An older server would refuse the other questions, which says less.
+    if (version.verdict === 'fail') {
+      await session.close();
+      return skipRest(node, [...findings, version], afterVersion);
+    }
+    const facts = await readFacts(session, server);
+    findings.push(version, ...(await judge(check, facts)));
     return { node, findings, facts, session };
   } catch (error) {
     await session.close();
@@ -100,21 +109,11 @@ function tlsOk(tls: PostgresSettings['tls']): Finding {
   return ok('tls', isKnown ? 'encrypted, and the server is known' : 'encrypted');
 }
 
-function noAnswers(error: unknown): Finding {
-  return fail(
-    'queries',
-    `the server let us in and did not answer: ${error instanceof Error ? error.message : 'no'}`,
-    'Look at its log, and at what runs there:',
-    "select pid, wait_event_type, query from pg_stat_activity where state = 'active';",
-  );
-}
-
 async function judge(check: NodeCheck, facts: NodeFacts): Promise<Finding[]> {
   const { node, settings, migrations } = check;
   const { database } = settings;
   const room = await readRoom(dataFolder(node, facts));
   const ofAll = [
-    versionVerdict(facts),
     roleVerdict(facts, settings),
     schemaVerdict(facts, migrations, node, settings),
     encodingVerdict(facts.database, database),

@@ -10,7 +10,10 @@ const OLDEST = 15;
 const NEWEST = 18;
 
 /** The check `version`. */
-export function versionVerdict({ version, versionNumber }: NodeFacts): Finding {
+export function versionVerdict({
+  version,
+  versionNumber,
+}: Pick<NodeFacts, 'version' | 'versionNumber'>): Finding {
   const major = Math.floor(versionNumber / 10_000);
   if (major < OLDEST) {
     return fail(
@@ -127,7 +130,7 @@ export function extensionVerdict({ extension, role }: NodeFacts): Finding {
   return fail(
     'extension',
     'the server has no files of the extension pg_trgm',
-    `Searching by similarity needs it ${what}. Install it on the server:`,
+    `Searching needs it ${what}. Install it on the server:`,
     'apt install postgresql-contrib',
   );
 }
