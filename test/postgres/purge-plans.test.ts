@@ -10,6 +10,7 @@ import { purgeMatching } from '../../src/store/purge-objects.js';
 import { dueProjects, lockDoomed, selections } from '../../src/store/purge-objects.sql.js';
 import type { TestConnection } from '../support/database.js';
 import { explain } from '../support/explain.js';
+import { fillTables } from '../support/filled-tables.js';
 import { testCall } from '../support/router.js';
 import { useRouter } from '../support/use-router.js';
 
@@ -19,9 +20,8 @@ let service: TestConnection;
 
 // Half of them deleted: 'a/' has live and deleted objects in turn, 'dead/' deleted ones only and
 // 'live/' none but live ones. One in a thousand expires, half of these are due.
-beforeAll(async () => {
-  await fixture.admin.query(
-    `insert into storage_objects (project_id, object_key, id, size, etag, storage_backend,
+const objects = `
+    insert into storage_objects (project_id, object_key, id, size, etag, storage_backend,
        deleted_at, purge_at)
      select case when n % 50 = 7 then 'other' else 'default' end,
        case when n % 4 in (0, 1) then 'a/' when n % 4 = 2 then 'dead/' else 'live/' end
@@ -29,9 +29,16 @@ beforeAll(async () => {
        gen_random_uuid(), n, 'e' || n, case when n % 100 < 4 then 'rare' else 's3' end,
        case when n % 2 = 0 then now() - make_interval(mins => n) end,
        case when n % 1000 = 0 then now() + (n - 100000) * interval '1 minute' end
-     from generate_series(1, 200000) n`,
-  );
-  await fixture.admin.query('vacuum analyze storage_objects');
+     from generate_series(1, 200000) n`;
+
+beforeAll(async () => {
+  const { admin } = fixture;
+  await fillTables(admin, {
+    tables: ['storage_objects'],
+    async fill() {
+      await admin.query(objects);
+    },
+  });
   service = await fixture.database.connect(fixture.database.serviceUrl);
 }, 120_000);
 

@@ -16,6 +16,7 @@ import {
 } from '../../src/store/statistics.sql.js';
 import type { Store } from '../../src/store/store.js';
 import { explain } from '../support/explain.js';
+import { fillTables } from '../support/filled-tables.js';
 import { testCall } from '../support/router.js';
 import { useRouter } from '../support/use-router.js';
 
@@ -59,8 +60,12 @@ beforeAll(async () => {
        - interval '1 month', date_trunc('month', now(), 'UTC'))
      from (values ('storage_audit'), ('storage_hooks')) as parents (parent)`,
   );
-  for (const text of Object.values(tables)) await fixture.admin.query(text);
-  for (const table of Object.keys(tables)) await fixture.admin.query(`vacuum analyze ${table}`);
+  await fillTables(fixture.admin, {
+    tables: Object.keys(tables),
+    async fill() {
+      for (const text of Object.values(tables)) await fixture.admin.query(text);
+    },
+  });
 }, 120_000);
 
 const storeOf = (): Store => ({
