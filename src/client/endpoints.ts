@@ -12,9 +12,11 @@ const portDefault = '50051';
 export function parseAddress(address: string): URL {
   const isUrl = /^https?:\/\//.test(address);
   const text = isUrl ? address : `http://${address}`;
+  // What stands before it may be a password: it is not repeated.
+  if (text.includes('@')) throw new TypeError('a server address holds no user and no password');
   if (!URL.canParse(text)) throw new TypeError(`not a server address: ${address}`);
   const url = new URL(text);
-  if (url.pathname !== '/' || url.search !== '' || url.hash !== '' || url.username !== '') {
+  if (url.pathname !== '/' || url.search !== '' || url.hash !== '') {
     throw new TypeError(`a server address has only a host and a port: ${address}`);
   }
   // A URL forgets a port that is its scheme's own, so `:80` must be looked for in the text.

@@ -44,7 +44,10 @@ export interface TransportOptions {
   readonly keepaliveIntervalMs?: number;
   /** Milliseconds a probe may stay unanswered before the connection is given up; default 5,000. */
   readonly keepaliveTimeoutMs?: number;
-  /** Interceptors of Connect, the outermost first; the client's own run inside of them. */
+  /**
+   * Interceptors of Connect, the outermost first. Request ids are set before them, so one of them
+   * may repeat a call; credentials and tokens inside of them.
+   */
   readonly interceptors?: readonly Interceptor[];
 }
 
@@ -67,7 +70,8 @@ const timerMsMax = 2 ** 31 - 1;
 /**
  * Fills in what is left out.
  *
- * @throws {TypeError} where endpoints cannot be used, alone or together or with `tls`
+ * @throws {TypeError} where endpoints cannot be used, alone or together or with `tls`, or where no
+ * header can carry the token
  * @throws {RangeError} where a time is none
  */
 export function settingsOf(options: TransportOptions): Settings {
@@ -79,6 +83,10 @@ export function settingsOf(options: TransportOptions): Settings {
   }
   if (target.isList && (tls !== undefined || target.isSecure) && serverNameOf(tls) === undefined) {
     throw new TypeError('several endpoints with TLS need tls.serverName, which all of them prove');
+  }
+  // What would refuse it later shows it.
+  if (token !== undefined && !/^[ -~]*$/.test(token)) {
+    throw new TypeError('the token has a character that no header carries, such as a line break');
   }
   return {
     target,

@@ -23,7 +23,7 @@ export interface Stowage
  * Makes the clients. Nothing is connected before the first call or `ready()`. An open client that
  * has no call running does not keep the process alive.
  *
- * @throws {TypeError} where the endpoints cannot be used
+ * @throws {TypeError} where the endpoints or the token cannot be used
  * @throws {RangeError} where a time is none
  */
 export function createStowage(options: TransportOptions): Stowage {

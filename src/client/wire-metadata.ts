@@ -32,8 +32,10 @@ export function toMetadata(headers: Headers): Metadata {
       if (!name.endsWith('-bin')) metadata.add(name, value);
       // Several values of one name are one text here, with commas, which base64 has none of.
       else for (const item of value.split(',')) metadata.add(name, Buffer.from(item, 'base64'));
-    } catch (error) {
-      throw new ConnectError(`header ${name}: ${String(error)}`, Code.InvalidArgument);
+    } catch {
+      // The error of grpc-js shows the value, which may be a secret.
+      const message = `header ${name} has a character that gRPC cannot carry`;
+      throw new ConnectError(message, Code.InvalidArgument);
     }
   }
   return metadata;

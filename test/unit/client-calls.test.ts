@@ -42,10 +42,13 @@ describe.each(doorUrls)('a call of %s', (door) => {
 
   it('refuses a header that gRPC cannot carry, without a call', async () => {
     const calls = test.contexts.length;
-    const headers = { 'x-name': 'é' };
+    const headers = { 'x-name': 'sécret' };
     const refused = await failure(open().getObject({ objectKey: 'a' }, { headers }));
-    expect(refused).toMatchObject({ code: Code.InvalidArgument, retry: 'never' });
-    expect(refused.message).toContain('x-name');
+    expect(refused).toMatchObject({
+      code: Code.InvalidArgument,
+      retry: 'never',
+      message: 'header x-name has a character that gRPC cannot carry',
+    });
     expect(test.contexts).toHaveLength(calls);
   });
 

@@ -34,6 +34,12 @@ describe('parseAddress', () => {
       expect(() => parseAddress(address), address).toThrow(TypeError);
     }
   });
+
+  it('repeats no password', () => {
+    for (const address of ['u:hunter2@h', 'http://:hunter2@h:1/path', 'hunter2@h:x']) {
+      expect(() => parseAddress(address)).toThrow('a server address holds no user and no password');
+    }
+  });
 });
 
 describe('targetOf', () => {
@@ -96,6 +102,14 @@ describe('the options of a client', () => {
       [{ endpoints: ['10.0.0.1', '10.0.0.2'], tls: true }, /tls.serverName/],
     ];
     for (const [options, message] of refused) expect(() => settingsOf(options)).toThrow(message);
+  });
+
+  it('are refused where no header can carry the token, which is not repeated', () => {
+    for (const token of ['hunter2\n', 'hunter\r\n2', 'hünter2', 'hunter2\u0000']) {
+      expect(() => createStowage({ endpoints: '127.0.0.1', token })).toThrow(
+        'the token has a character that no header carries, such as a line break',
+      );
+    }
   });
 
   it('are refused where a time is none', () => {
