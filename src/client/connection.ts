@@ -27,7 +27,7 @@ export type StateListener = (state: ConnectionState, previous: ConnectionState) 
 export interface ReadyOptions {
   /** Ends the wait. */
   readonly signal?: AbortSignal;
-  /** Milliseconds; default: the deadline of a unary call. */
+  /** Milliseconds; default: the deadline of a unary call; 0: none. */
   readonly timeoutMs?: number;
 }
 
@@ -136,7 +136,8 @@ export class Connection {
       };
       const leave = this.onStateChange(look);
       let stop = (): void => undefined;
-      stop = watchLimits({ signal, deadlineMs: performance.now() + timeoutMs }, end);
+      const deadlineMs = timeoutMs > 0 ? performance.now() + timeoutMs : Number.POSITIVE_INFINITY;
+      stop = watchLimits({ signal, deadlineMs }, end);
       if (!signal.aborted) look();
     });
   }

@@ -139,6 +139,13 @@ describe('ready()', () => {
     expect(error.message).toMatch(/^not connected within 150 ms: connect ECONNREFUSED 127/);
   });
 
+  it('has no bound where calls have none', async () => {
+    const { grpcUrl } = await openServer();
+    const client = open({ endpoints: grpcUrl, timeoutMs: 0 });
+    await client.ready();
+    expect(client.state).toBe('READY');
+  });
+
   it('ends when it is aborted, and when the client is closed', async () => {
     const client = open({ endpoints: `127.0.0.1:${await freePort()}` });
     const signal = AbortSignal.abort();
