@@ -70,7 +70,9 @@ class Carrier {
 
 /** The interceptor over the tokens of one client. */
 export function carryTokens(tokens: FreshnessTokens): Interceptor {
-  return (next) => async (request) => {
+  return (next) => async (given) => {
+    // Headers of its own: whoever repeats the call would else send this attempt's token as theirs.
+    const request = { ...given, header: new Headers(given.header) };
     const carrier = new Carrier(tokens, scopeOf(request.method));
     try {
       if (!request.stream) {

@@ -35,9 +35,10 @@ export class FreshnessTokens {
     this.#newest = later(this.#newest, seen);
     if (project === undefined) return;
     const known = this.#projects.get(project);
-    // Put behind all others, so that the first one is the one unused for longest.
+    // Put behind all others, so that the first one is the one unchanged for longest.
     this.#projects.delete(project);
-    this.#projects.set(project, later(known, seen));
+    // An answer that is older than what was forgotten of the project must not lead back to it.
+    this.#projects.set(project, later(known ?? this.#floor, seen));
     const [oldest] = this.#projects;
     if (this.#projects.size <= projectsMax || oldest === undefined) return;
     this.#projects.delete(oldest[0]);

@@ -47,8 +47,8 @@ export class Silence {
     }
   }
 
-  /** A message was sent. */
-  sent(): void {
+  /** A message is handed over; until the server takes it, it owes what it owes for it. */
+  sending(): void {
     this.#owed += 1;
     this.#arm();
   }

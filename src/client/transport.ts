@@ -48,7 +48,7 @@ keepEveryCharacter();
 /**
  * Makes a transport. Nothing is connected before the first call or `ready()`.
  *
- * @throws {TypeError} where the endpoints cannot be used
+ * @throws {TypeError} where the endpoints or the token cannot be used
  * @throws {RangeError} where a time is none
  */
 export function createTransport(options: TransportOptions): StowageTransport {
@@ -57,12 +57,13 @@ export function createTransport(options: TransportOptions): StowageTransport {
 }
 
 /**
- * What a call passes on its way out, the outermost first. What repeats calls belongs behind these,
- * so that all attempts of a call have one request id; its deadline is fixed before them.
+ * What a call passes on its way out, the outermost first. Request ids come before what may repeat
+ * the call, the program's own interceptors too, so that all attempts have one; tokens come last,
+ * so that each attempt has the newest. The deadline is fixed before all of them.
  */
 function interceptorsOf({ interceptors, token }: Settings): Interceptor[] {
   const carrying = carryTokens(new FreshnessTokens());
-  return [...interceptors, ...(token === undefined ? [] : [bearer(token)]), requestIds, carrying];
+  return [requestIds, ...interceptors, ...(token === undefined ? [] : [bearer(token)]), carrying];
 }
 
 function bearer(token: string): Interceptor {
@@ -207,8 +208,9 @@ async function send(request: StreamRequest, wire: WireCall, silence: Silence): P
   try {
     for await (const message of request.message) {
       if (wire.hasEnded) return;
-      await wire.write(encode(request.method.input, message));
-      silence.sent();
+      const bytes = encode(request.method.input, message);
+      silence.sending();
+      await wire.write(bytes);
     }
     wire.halfClose();
     silence.sentLast();

@@ -57,6 +57,7 @@ function handlersOf(state: Pick<ClientDoors, 'contexts' | 'sent'>): StorageHandl
       for await (const { position } of requests) {
         if (position === 'hang') await aborted(context);
         yield { resumePosition: position };
+        if (position === 'stall') await aborted(context);
       }
     },
   };

@@ -154,13 +154,20 @@ describe.each(doorUrls)('a stream of %s', (door) => {
     const isOver = () => test.doors.pipeline.inFlight === 0;
     await until(isOver, { timeoutMs: 5_000, what: 'the server has no call left' });
   });
+});
 
-  it('ends a stream that owes a message for too long', async () => {
-    const storage = open({ streamIdleTimeoutMs: 1_000 });
+// The client alone counts this time, whatever the door.
+describe('a stream that is silent', () => {
+  const open = (streamIdleTimeoutMs: number) =>
+    test.open('grpcUrl', { streamIdleTimeoutMs }).storage;
+
+  it('ends where it owes a message for too long', async () => {
     const got: unknown[] = [];
     const ended: CallError = await failure(
       (async () => {
-        for await (const message of storage.streamObjects({ prefix: 'hang:2' })) got.push(message);
+        for await (const message of open(1_000).streamObjects({ prefix: 'hang:2' })) {
+          got.push(message);
+        }
       })(),
     );
     expect(got).toHaveLength(2);
@@ -169,18 +176,37 @@ describe.each(doorUrls)('a stream of %s', (door) => {
     await test.hasLeft();
   });
 
-  it('ends an ingest whose batch is not answered for too long', async () => {
-    const storage = open({ streamIdleTimeoutMs: 1_000 });
-    const ended = failure(collect(storage.ingestObjects(batches('a', 'hang'))));
+  it('ends where a batch is not answered for too long', async () => {
+    const ended = failure(collect(open(1_000).ingestObjects(batches('a', 'hang'))));
     expect(await ended).toMatchObject({ retry: 'same_request_id', code: Code.Unavailable });
   });
 
-  it('takes neither a slow reader nor a sender without work for a dead server', async () => {
-    const storage = open({ streamIdleTimeoutMs: 1_500 });
-    const pause = () => until(later(2_000), { timeoutMs: 5_000, what: 'time has passed' });
+  it('ends where a batch is not taken for too long', async () => {
+    const answered = deferred<void>();
+    const objects = Array.from({ length: 3_000 }, (_, index) => ({
+      objectKey: `${index}-${'k'.repeat(1_000)}`,
+      storageBackend: 'local',
+    }));
+    async function* afterAnswer() {
+      yield batch('stall');
+      await answered.promise;
+      yield { ...batch('never'), objects };
+    }
+    const ended = failure(
+      (async () => {
+        for await (const _ of open(1_000).ingestObjects(afterAnswer())) answered.resolve();
+      })(),
+    );
+    await answered.promise;
+    expect(await ended).toMatchObject({ retry: 'same_request_id', code: Code.Unavailable });
+  });
+
+  it('is neither a slow reader nor a sender without work', async () => {
+    const storage = open(1_000);
+    const pause = () => until(later(1_300), { timeoutMs: 5_000, what: 'time has passed' });
     let read = 0;
     for await (const _ of storage.streamObjects({ prefix: 'send:2' })) {
-      await pause();
+      if (read === 0) await pause();
       read += 1;
     }
     expect(read).toBe(2);

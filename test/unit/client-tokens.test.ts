@@ -7,6 +7,7 @@ import { FreshnessTokens } from '../../src/client/freshness-tokens.js';
 import {
   createStowage,
   DeleteObjectRequestSchema,
+  type Interceptor,
   ProjectService,
   StorageService,
   type Stowage,
@@ -85,6 +86,10 @@ describe('FreshnessTokens', () => {
     expect(tokens.get('p9999')).toBe(token(9_999));
     expect(tokens.get('first')).toBe(token(77));
     expect(tokens.get('never seen')).toBe(token(77));
+    tokens.saw('first', token(76));
+    expect(tokens.get('first')).toBe(token(77));
+    tokens.saw('first', token(78));
+    expect(tokens.get('first')).toBe(token(78));
   });
 });
 
@@ -273,6 +278,21 @@ describe.each(['grpcUrl', 'httpUrl'] as const)('a client of %s', (door) => {
     for (const id of ids) expect(id).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
     expect(new Set(ids).size).toBe(5);
     expect(message.requestId).toBe('');
+  });
+
+  it('gives an interceptor that repeats a call one request id, and each attempt its token', async () => {
+    const twice: Interceptor = (next) => async (request) => {
+      await next(request);
+      return next(request);
+    };
+    await using repeating = createStowage({ endpoints: doors[door], interceptors: [twice] });
+    answer = token(5);
+    await repeating.storage.deleteObject({ objectKey: 'a' });
+    const [first, second] = requestIdsSeen();
+    expect(second).toBe(first);
+    answer = token(6);
+    await repeating.storage.getObject({ objectKey: 'a' });
+    expect(seen.slice(2).map(({ context }) => context.tokens)).toEqual([[token(5)], [token(6)]]);
   });
 
   it('does the same for a client that Connect made', async () => {
