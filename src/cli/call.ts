@@ -32,7 +32,7 @@ export const longCall = { timeoutMs: 300_000 } as const;
 
 /**
  * Acts with a client of the service. A failure is one sentence with its reason on standard error,
- * and exit code 1.
+ * and exit code 1 where the work has set none itself.
  */
 export async function callService<Service extends DescService>(
   service: Service,
@@ -48,7 +48,7 @@ export async function callService<Service extends DescService>(
     const sentence = `stowage ${name}: ${describeFailure(error, options.server)}`;
     const lines = [sentence, ...(caller.explain?.(error) ?? [])];
     shell.stderr.write(lines.map((line) => `${line}\n`).join(''));
-    shell.exitCode = failedExitCode;
+    shell.exitCode ||= failedExitCode;
   } finally {
     transport.close();
   }

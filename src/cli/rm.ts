@@ -23,22 +23,27 @@ interface Way {
   readonly done: string;
   /** The key of the count in JSON. */
   readonly member: string;
+  /** Whether it only tells. */
+  readonly isDry: boolean;
 }
 
-function wayOf({ recursive, undo, purge, dryRun }: RemoveOptions): Way {
+function wayOf({ recursive, undo, purge, dryRun: isDry }: RemoveOptions): Way {
   if (undo) {
-    return { act: recursive ? undoFolders : undoKeys, done: 'taken back', member: 'undeleted' };
+    const act = recursive ? undoFolders : undoKeys;
+    return { act, done: 'taken back', member: 'undeleted', isDry };
   }
   if (purge) {
-    const done = dryRun ? 'would be removed for good' : 'removed for good';
-    return { act: dryRun ? wouldPurge : purgeFolders, done, member: 'purged' };
+    const done = isDry ? 'would be removed for good' : 'removed for good';
+    return { act: isDry ? wouldPurge : purgeFolders, done, member: 'purged', isDry };
   }
   const act = recursive ? deleteFolders : deleteKeys;
   const wouldAct = recursive ? wouldDeleteFolders : wouldDeleteKeys;
-  return dryRun
-    ? { act: wouldAct, done: 'would be deleted', member: 'deleted' }
-    : { act, done: 'deleted', member: 'deleted' };
+  return isDry
+    ? { act: wouldAct, done: 'would be deleted', member: 'deleted', isDry }
+    : { act, done: 'deleted', member: 'deleted', isDry };
 }
+
+const goOn = 'The same command goes on with the rest.';
 
 interface Done {
   readonly count: number;
@@ -51,6 +56,8 @@ interface Request {
   readonly names: readonly string[];
   readonly options: RemoveOptions;
   readonly shell: Shell;
+  /** What a failure leaves, in a sentence; undefined where that is nothing. */
+  left?: string;
 }
 
 function run(way: Way, request: Request): Promise<Done> {
@@ -58,20 +65,25 @@ function run(way: Way, request: Request): Promise<Done> {
   const names = { command: 'rm', done: way.done, server: options.server, shell };
   return withLongWork(names, async (work) => {
     const removal: Removal = { ...request, work, count: 0, failures: [] };
-    await way.act(removal);
+    await way.act(removal).catch((error: unknown) => {
+      const { count } = removal;
+      if (count > 0 && !way.isDry) request.left = `${objects(count)} ${way.done} before that.`;
+      throw error;
+    });
     return { count: removal.count, failures: removal.failures, isInterrupted: work.isStopped };
   });
 }
 
 const objects = (count: number): string => formatPlural(count, 'object', 'objects');
 
-function failureLine({ name, reason }: Failure, { undo, purge, force }: RemoveOptions): string {
+function failureLine({ name, reason }: Failure, options: RemoveOptions): string {
+  const { undo, purge, force, recursive } = options;
   const escaped = escapeText(name);
   const state = undo || (purge && !force) ? ' that is deleted' : '';
   const sentence =
     reason === 'ALREADY_EXISTS'
       ? `${escaped} is not deleted`
-      : name.endsWith('/')
+      : recursive
         ? `nothing${state} is under ${escaped}`
         : `there is no ${escaped}${state}`;
   return `stowage rm: ${reason}: ${sentence}\n`;
@@ -91,7 +103,7 @@ async function tell(way: Way, done: Done, { options, shell }: Request): Promise<
     await print(shell.stderr, failures.map((each) => failureLine(each, options)).join(''));
   }
   if (isInterrupted) {
-    shell.stderr.write('Stopped before the end. The same command goes on with the rest.\n');
+    shell.stderr.write(`Stopped before the end. ${goOn}\n`);
     return interruptedExitCode;
   }
   return failures.length > 0 && !options.force ? failedExitCode : 0;
@@ -99,16 +111,19 @@ async function tell(way: Way, done: Done, { options, shell }: Request): Promise<
 
 async function remove(request: Request): Promise<number> {
   const { options, shell } = request;
+  const way = wayOf(options);
   if (options.purge && !options.dryRun && !options.yes) {
-    const { count } = await run(wayOf({ ...options, dryRun: true }), request);
+    const found = await run(wayOf({ ...options, dryRun: true }), request);
+    const { count } = found;
+    // Nothing was asked for what comes into being after the count, so nothing of it is removed.
+    if (count === 0 || found.isInterrupted) return tell(way, { ...found, count: 0 }, request);
     const state = options.force ? '' : ' deleted';
     const what = count === 1 ? `1${state} object` : objects(count).replace(' ', `${state} `);
-    if (count > 0 && !(await confirm(shell, `Remove ${what} and all versions for good?`))) {
+    if (!(await confirm(shell, `Remove ${what} and all versions for good?`))) {
       shell.stderr.write('Nothing is removed.\n');
       return failedExitCode;
     }
   }
-  const way = wayOf(options);
   return tell(way, await run(way, request), request);
 }
 
@@ -151,13 +166,13 @@ export function rmCommand(defaults: ClientDefaults, shell: Shell = process): Com
       const unfit = unfitOptions(options, shell);
       if (unfit !== undefined) command.error(`error: ${unfit}`);
       const names = [...new Set(options.recursive ? given.map(keyPrefix) : given)];
-      await callService(
-        StorageService,
-        { name: 'rm', options, defaults, shell },
-        async (client) => {
-          shell.exitCode = await remove({ client, names, options, shell });
-        },
-      );
+      let request: Request | undefined;
+      const explain = () => (request?.left === undefined ? [] : [request.left, goOn]);
+      const caller = { name: 'rm', options, defaults, shell, explain };
+      await callService(StorageService, caller, async (client) => {
+        request = { client, names, options, shell };
+        shell.exitCode = await remove(request);
+      });
     },
   );
 }

@@ -3,8 +3,8 @@
 
 import { describe, expect, it } from 'vitest';
 import { StowageError } from '../../src/errors.js';
+import type { StorageHandlers } from '../support/doors.js';
 import { linesOf, runOver } from '../support/object-commands.js';
-import type { SomeHandlers } from '../support/storage-door.js';
 
 const keys = (count: number, from = 0): string[] =>
   Array.from({ length: count }, (_, index) => `p/${String(from + index).padStart(5, '0')}`);
@@ -13,7 +13,7 @@ const keys = (count: number, from = 0): string[] =>
 function deleting() {
   const batches: string[][] = [];
   const requestIds = new Set<string>();
-  const handlers: SomeHandlers = {
+  const handlers: StorageHandlers = {
     batchDeleteObjects({ requestId, requests }) {
       requestIds.add(requestId);
       batches.push(requests.map(({ objectKey }) => objectKey));
@@ -61,7 +61,7 @@ describe('stowage rm', () => {
         const objects = page.map((objectKey) => ({ objectKey }));
         return { objects, nextPageToken: pageToken === '' ? 'next' : '' };
       },
-    } satisfies SomeHandlers;
+    } satisfies StorageHandlers;
     const { exitCode, stdout } = await runOver(listed, ['rm', '-r', 'p']);
     expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: '1,200 objects deleted\n' });
     expect(prefixes).toEqual(['p/', 'p/']);
@@ -73,7 +73,7 @@ describe('stowage rm', () => {
   it('repeats a commit under the same request id when the primary comes back', async () => {
     const { requestIds, handlers } = deleting();
     let attempts = 0;
-    const failing: SomeHandlers = {
+    const failing: StorageHandlers = {
       batchDeleteObjects(request, context) {
         attempts += 1;
         requestIds.add(request.requestId);
@@ -90,8 +90,37 @@ describe('stowage rm', () => {
     expect(stderr).toMatch(/^rm: NO_PRIMARY: [^\n]+; trying again\n/);
   });
 
+  it('says what is done already where the rest fails', async () => {
+    const { batches, handlers } = deleting();
+    const failing: StorageHandlers = {
+      batchDeleteObjects(request, context) {
+        if (batches.length === 1) throw new StowageError('PROJECT_NOT_FOUND');
+        return handlers.batchDeleteObjects?.(request, context) ?? {};
+      },
+    };
+    const { exitCode, stdout, stderr } = await runOver(failing, ['rm', ...keys(1_001)]);
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
+    expect(linesOf(stderr)).toEqual([
+      expect.stringMatching(/^stowage rm: PROJECT_NOT_FOUND: /),
+      '1,000 objects deleted before that.',
+      'The same command goes on with the rest.',
+    ]);
+  });
+
+  it('is interrupted also while it waits for its server', async () => {
+    const waiting: StorageHandlers = {
+      batchDeleteObjects() {
+        process.emit('SIGINT');
+        throw new StowageError('NO_PRIMARY', { retryDelayMs: 60_000 });
+      },
+    };
+    const { exitCode, stderr } = await runOver(waiting, ['rm', 'a']);
+    expect(exitCode).toBe(130);
+    expect(stderr).toContain('stowage rm: NO_PRIMARY: ');
+  });
+
   it('takes deletions back, and says of what it cannot', async () => {
-    const handlers: SomeHandlers = {
+    const handlers: StorageHandlers = {
       undeleteObject({ objectKey }) {
         if (objectKey === 'live') throw new StowageError('ALREADY_EXISTS');
         if (objectKey === 'gone') throw new StowageError('OBJECT_NOT_FOUND');
@@ -118,7 +147,7 @@ describe('stowage rm', () => {
   });
 
   it('tells with --dry-run and changes nothing', async () => {
-    const handlers: SomeHandlers = {
+    const handlers: StorageHandlers = {
       batchGetObjects: ({ objectKeys }) =>
         objectKeys.length === 3
           ? { objects: [{}], missingObjectKeys: ['b'], remainingObjectKeys: ['c'] }
@@ -158,7 +187,7 @@ describe('stowage rm', () => {
 describe('stowage rm --purge', () => {
   function purging() {
     const removed: boolean[] = [];
-    const handlers: SomeHandlers = {
+    const handlers: StorageHandlers = {
       purgeObjects({ dryRun, force }) {
         if (dryRun) return { objects: 1_500n };
         removed.push(force);
@@ -185,6 +214,32 @@ describe('stowage rm --purge', () => {
     expect(removed).toEqual([]);
   });
 
+  it('removes nothing that was not there to be asked about', async () => {
+    const dry: boolean[] = [];
+    const handlers: StorageHandlers = {
+      purgeObjects({ dryRun }) {
+        dry.push(dryRun);
+        return { objects: 0n };
+      },
+    };
+    const ran = await runOver(handlers, ['rm', '-r', '--purge', 'p'], { isTerminal: true });
+    expect(ran).toMatchObject({ exitCode: 1, stdout: '0 objects removed for good\n' });
+    expect(dry).toEqual([true]);
+  });
+
+  it('does not ask once it is interrupted', async () => {
+    const handlers: StorageHandlers = {
+      purgeObjects() {
+        process.emit('SIGINT');
+        return { objects: 5n };
+      },
+    };
+    const names = ['p', 'q'];
+    const ran = await runOver(handlers, ['rm', '-r', '--purge', ...names], { isTerminal: true });
+    expect(ran).toMatchObject({ exitCode: 130, stdout: '0 objects removed for good\n' });
+    expect(ran.stderr).not.toContain('Remove');
+  });
+
   it('does not ask with --yes', async () => {
     const { removed, handlers } = purging();
     const ran = await runOver(handlers, ['rm', '-ry', '--purge', 'p']);
@@ -196,7 +251,7 @@ describe('stowage rm --purge', () => {
 describe('stowage mv', () => {
   it('moves an object, or a folder call after call with the tokens they gave', async () => {
     const asked: unknown[] = [];
-    const handlers: SomeHandlers = {
+    const handlers: StorageHandlers = {
       moveObject(request) {
         asked.push(request);
         return { object: { objectKey: request.destinationKey, size: 1n } };
@@ -228,7 +283,7 @@ describe('stowage mv', () => {
   });
 
   it('says how to go on where a folder is moved in part', async () => {
-    const handlers: SomeHandlers = {
+    const handlers: StorageHandlers = {
       movePrefix({ resumeToken }) {
         if (resumeToken !== '') throw new StowageError('ALREADY_EXISTS');
         return { moved: 1000n, resumeToken: 'on' };

@@ -8,7 +8,7 @@ import { longCall } from '../call.js';
 import type { Shell } from '../output.js';
 import { createRetryNotes } from '../retry-notes.js';
 import { Patience } from '../scan/backoff.js';
-import { stopOnSignal } from '../stop-signal.js';
+import { interruptedExitCode, stopOnSignal } from '../stop-signal.js';
 import { type Counter, createCounter } from './counter.js';
 import type { ListCall } from './listing.js';
 
@@ -76,6 +76,10 @@ export async function withLongWork<Result>(
   };
   try {
     return await act(work);
+  } catch (error) {
+    // Stopped while it waited for its server, say; why it could not go on is told all the same.
+    if (signal.aborted) shell.exitCode = interruptedExitCode;
+    throw error;
   } finally {
     counter.stop();
     stop.release();

@@ -46,7 +46,7 @@ export async function wouldDeleteKeys(removal: Removal): Promise<void> {
   const { client, options, names, work } = removal;
   for (const keys of batches(names)) {
     let objectKeys = keys;
-    while (objectKeys.length > 0) {
+    while (objectKeys.length > 0 && !work.isStopped) {
       const request = { project: options.project, objectKeys, freshness: strong };
       const answer = await work.call((call) => client.batchGetObjects(request, call));
       notFound(removal, answer.missingObjectKeys);
@@ -60,6 +60,7 @@ export async function wouldDeleteKeys(removal: Removal): Promise<void> {
 export async function wouldDeleteFolders(removal: Removal): Promise<void> {
   const { client, options, names, work } = removal;
   for (const prefix of names) {
+    if (work.isStopped) return;
     const request = { project: options.project, prefix, freshness: strong };
     const { objects } = await work.call((call) => client.getUsage(request, call));
     if (objects === 0n) notFound(removal, [prefix]);

@@ -7,6 +7,7 @@ import { count, notFound, type Removal } from './removal.js';
 export async function wouldPurge(removal: Removal): Promise<void> {
   const { client, options, names, work } = removal;
   for (const prefix of names) {
+    if (work.isStopped) return;
     const request = { project: options.project, prefix, dryRun: true, force: options.force };
     const { objects } = await work.call((call) => client.purgeObjects(request, call));
     if (objects === 0n) notFound(removal, [prefix]);
