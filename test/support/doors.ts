@@ -113,8 +113,8 @@ function unasked(): never {
   throw new StowageError('UNIMPLEMENTED');
 }
 
-/** What no test of the doors asks for. */
-const others = Object.fromEntries(
+/** What no test asks for. */
+export const unaskedHandlers = Object.fromEntries(
   StorageService.methods.map(({ localName }) => [localName, unasked]),
 ) as unknown as Handlers<typeof StorageService>;
 
@@ -124,7 +124,7 @@ function storage(hanging: Waiter<CallContext>, seen: Seen, own: StorageHandlers)
     return new Promise<never>(() => undefined);
   };
   return defineService(StorageService, {
-    ...others,
+    ...unaskedHandlers,
     getObject({ objectKey }, context) {
       context.responseHeaders.set('stowage-token', 'a-token');
       if (objectKey.startsWith('reason/')) {

@@ -8,8 +8,9 @@ import type { Shell } from '../../src/cli/output.js';
 import { rmCommand } from '../../src/cli/rm.js';
 import { searchCommand } from '../../src/cli/search.js';
 import { statsCommand } from '../../src/cli/stats.js';
+import type { StorageHandlers } from './doors.js';
 import { type Ran, runCommand, type Surroundings } from './shell.js';
-import { openStorageDoor, type SomeHandlers } from './storage-door.js';
+import { openStorageDoor } from './storage-door.js';
 
 const commands = {
   ls: lsCommand,
@@ -35,7 +36,7 @@ export function runAt(
 
 /** Runs a command against these handlers. */
 export async function runOver(
-  handlers: SomeHandlers,
+  handlers: StorageHandlers,
   line: CommandLine,
   surroundings?: Surroundings,
 ): Promise<Ran> {

@@ -2,13 +2,10 @@
 
 import { StorageService } from '../../gen/stowage/v1/storage_service_pb.js';
 import { parseConfig } from '../../src/config.js';
-import { StowageError } from '../../src/errors.js';
 import { openGrpcDoor } from '../../src/server/grpc.js';
 import { Pipeline } from '../../src/server/pipeline.js';
-import { defineService, type Handlers } from '../../src/services/handler.js';
-
-/** Some of the handlers; the others answer UNIMPLEMENTED. */
-export type SomeHandlers = Partial<Handlers<typeof StorageService>>;
+import { defineService } from '../../src/services/handler.js';
+import { type StorageHandlers, unaskedHandlers } from './doors.js';
 
 /** An open door. */
 export interface StorageDoor extends AsyncDisposable {
@@ -16,19 +13,11 @@ export interface StorageDoor extends AsyncDisposable {
   readonly address: string;
 }
 
-function unasked(): never {
-  throw new StowageError('UNIMPLEMENTED');
-}
-
-/** Opens a door on a free port. */
-export async function openStorageDoor(handlers: SomeHandlers): Promise<StorageDoor> {
+/** Opens a door on a free port; handlers that are not given answer UNIMPLEMENTED. */
+export async function openStorageDoor(handlers: StorageHandlers): Promise<StorageDoor> {
   const { server: standard } = parseConfig({});
   const server = { ...standard, grpcAddress: { host: '127.0.0.1', port: 0 } };
-  const all = {
-    ...Object.fromEntries(StorageService.methods.map(({ localName }) => [localName, unasked])),
-    ...handlers,
-  } as unknown as Handlers<typeof StorageService>;
-  const service = defineService(StorageService, all);
+  const service = defineService(StorageService, { ...unaskedHandlers, ...handlers });
   const door = await openGrpcDoor(server, [service], new Pipeline(server));
   return {
     address: `127.0.0.1:${door.address.port}`,

@@ -3,8 +3,8 @@
 
 import { describe, expect, it } from 'vitest';
 import { StowageError } from '../../src/errors.js';
+import type { StorageHandlers } from '../support/doors.js';
 import { linesOf, runAt, runOver } from '../support/object-commands.js';
-import type { SomeHandlers } from '../support/storage-door.js';
 
 const time = { seconds: 1_700_000_000n, nanos: 123_456_000 };
 const object = (objectKey: string, size = 5n) => ({
@@ -14,7 +14,7 @@ const object = (objectKey: string, size = 5n) => ({
 describe('stowage ls', () => {
   it('lists page after page, objects and folders in byte order', async () => {
     const asked: unknown[] = [];
-    const handlers: SomeHandlers = {
+    const handlers: StorageHandlers = {
       listObjects(request) {
         asked.push(request);
         return request.pageToken === ''
@@ -54,7 +54,7 @@ describe('stowage ls', () => {
     ],
   ])('with %j asks for it', async (args, expected) => {
     let asked: unknown;
-    const handlers: SomeHandlers = {
+    const handlers: StorageHandlers = {
       listObjects(request) {
         asked = request;
         return {};
@@ -70,7 +70,7 @@ describe('stowage ls', () => {
   });
 
   it('prints a JSON document a line', async () => {
-    const handlers: SomeHandlers = {
+    const handlers: StorageHandlers = {
       listObjects: () => ({ objects: [object('a\u009b'), object('b')], folders: ['a/'] }),
     };
     const { stdout } = await runOver(handlers, ['ls', '--json']);
@@ -103,7 +103,7 @@ describe('stowage search', () => {
 
   it('shows what matched below each hit, and says what it leaves out', async () => {
     const asked: unknown[] = [];
-    const handlers: SomeHandlers = {
+    const handlers: StorageHandlers = {
       searchObjects(request) {
         asked.push(request);
         const hits = [hit('a.pdf', 1.5, 'an «invoice»\u001b[2J'), hit('b/发票.pdf', 0.01)];
@@ -133,7 +133,7 @@ describe('stowage search', () => {
   });
 
   it('shows what matched in bold on a terminal', async () => {
-    const handlers: SomeHandlers = {
+    const handlers: StorageHandlers = {
       searchObjects: () => ({ hits: [hit('a', 1, '«ab» «c»'), hit('x', 1, '«x»')] }),
     };
     const { stdout } = await runOver(handlers, ['search', 'x'], { isTerminal: true });
@@ -143,7 +143,7 @@ describe('stowage search', () => {
   });
 
   it('points at the place of a query that cannot be read', async () => {
-    const handlers: SomeHandlers = {
+    const handlers: StorageHandlers = {
       searchObjects() {
         throw new StowageError('INVALID_REQUEST', { metadata: { position: '4' } });
       },
@@ -227,7 +227,7 @@ describe('stowage du --duplicates', () => {
       (_, index) => `${etag}/\u001b${index}`,
     ),
   });
-  const handlers: SomeHandlers = {
+  const handlers: StorageHandlers = {
     async *findDuplicates({ prefix, storageBackend }) {
       yield { groups: [group(`${prefix}${storageBackend}`, 1_200)] };
       yield {};
@@ -255,7 +255,7 @@ describe('stowage du --duplicates', () => {
     const json = await runOver(handlers, ['du', '--duplicates', '--json']);
     const groups = linesOf(json.stdout).map((line) => JSON.parse(line));
     expect(groups.map(({ objects }) => objects)).toEqual(['1200', '2', '3']);
-    const none: SomeHandlers = {
+    const none: StorageHandlers = {
       async *findDuplicates() {
         yield {};
       },
@@ -310,7 +310,7 @@ describe('stowage stats', () => {
 
 describe('stowage get', () => {
   it('shows a field a line and lets nothing act on the terminal', async () => {
-    const handlers: SomeHandlers = {
+    const handlers: StorageHandlers = {
       getObject: ({ objectKey }) => ({
         object: {
           ...object(objectKey, 2_048n),
