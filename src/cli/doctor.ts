@@ -9,6 +9,7 @@ import type { InspectedConfig } from '../config-inspect.js';
 import { type Diagnosis, diagnose } from '../postgres/diagnosis/diagnose.js';
 import { type Finding, fail, ok, skipped } from '../postgres/diagnosis/finding.js';
 import { countVerdicts, type Group, type ReportOutput, renderReport } from './doctor-report.js';
+import { jsonText } from './output.js';
 
 /** Exit code where a check failed; warnings are no failures. */
 const exitFailed = 1;
@@ -41,7 +42,7 @@ export function doctorCommand(dependencies: DoctorDependencies): Command {
       const document = { configuration, ...diagnosis, summary, exit_code: exitCode };
       output.write(
         json
-          ? `${JSON.stringify(document, undefined, 2)}\n`
+          ? `${jsonText(document, 2)}\n`
           : renderReport(groupsOf(configuration, diagnosis), summary, output),
       );
     });

@@ -11,6 +11,7 @@ import {
 import type { MetadataType } from '../postgres/metadata-path.js';
 import { createBuildProgress } from './metadata-index-progress.js';
 import { formatBytes, formatCount } from './scan/format.js';
+import { type Column, renderTable } from './table.js';
 
 /** What the command needs of its surroundings. */
 export interface IndexDependencies {
@@ -72,17 +73,15 @@ function withPath(command: Command): Command {
     );
 }
 
+const columns: readonly Column<MetadataIndexStatus>[] = [
+  { title: 'PATH', cell: ({ path }) => `metadata.${path}` },
+  { title: 'TYPE', cell: ({ type }) => type },
+  { title: 'STATE', cell: ({ state }) => state },
+  { title: 'SIZE', cell: ({ bytes }) => formatBytes(bytes), align: 'right' },
+  { title: 'SCANS', cell: ({ scans }) => formatCount(scans), align: 'right' },
+];
+
 function tableOf(indexes: readonly MetadataIndexStatus[]): readonly string[] {
   if (indexes.length === 0) return ['there are no indexes of the metadata'];
-  const rows = indexes.map(({ path, type, state, bytes, scans }) => [
-    ...[`metadata.${path}`, type, state, formatBytes(bytes), formatCount(scans)],
-  ]);
-  const table = [['path', 'type', 'state', 'size', 'scans'], ...rows];
-  const widths = [0, 1, 2, 3, 4].map((at) => Math.max(...table.map((row) => row[at]?.length ?? 0)));
-  return table.map((row) =>
-    row
-      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
+  return renderTable(columns, indexes).trimEnd().split('\n');
 }

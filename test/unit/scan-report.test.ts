@@ -69,6 +69,16 @@ describe('the text report', () => {
 });
 
 describe('the JSON report', () => {
+  it('holds nothing that a terminal acts on, and says the same', async () => {
+    const key = 'p/\u009b2J\u202e\u{e0001}';
+    const out = await reported(createJsonReport, async (report) => {
+      await report.missing(key, false);
+      await report.end(undefined, 1, 1);
+    });
+    expect(out).not.toMatch(/[\u0080-\uffff]/);
+    expect(JSON.parse(out).findings[0].object_key).toBe(key);
+  });
+
   it('is one document with every finding and the counts', async () => {
     const out = await reported(createJsonReport, async (report) => {
       await report.skip({ path: invalid, reason: 'not-utf8' });

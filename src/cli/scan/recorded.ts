@@ -2,6 +2,7 @@
 
 import type { StorageObject } from '../../../gen/stowage/v1/storage_object_pb.js';
 import { type Client, lostConnection, type StorageService } from '../../client/index.js';
+import { strong } from '../call.js';
 import type { Patience } from './backoff.js';
 import type { RecordedFile } from './merge.js';
 
@@ -44,8 +45,8 @@ export async function* recordedFiles(
       prefix,
       storageBackend: backend,
       resumeToken,
-      freshness: { demand: { case: 'strong', value: true } },
-    } as const;
+      freshness: strong,
+    };
     let isWhole = false;
     try {
       for await (const message of client.streamObjects(request, { signal })) {

@@ -3,7 +3,7 @@
  * JSON document with all of them, written as they come so that none are kept.
  */
 
-import { type Output, print } from '../output.js';
+import { jsonText, type Output, print } from '../output.js';
 import { formatBytes, formatCount, formatPlural, formatSeconds } from './format.js';
 import { escapePath, escapeText, nameText } from './names.js';
 import type { ScanResult } from './run.js';
@@ -142,10 +142,10 @@ function resultJson({ tally, recorded, isInterrupted }: ScanResult, seconds: num
 export function createJsonReport(stream: Output, context: ReportContext): Report {
   const { root, server, project, prefix, backend } = context;
   const head = { directory: escapePath(root), server, project, prefix, storage_backend: backend };
-  const opening = `${JSON.stringify(head).slice(0, -1)},"findings":[`;
+  const opening = `${jsonText(head).slice(0, -1)},"findings":[`;
   let before = opening;
   const add = async (finding: object): Promise<void> => {
-    const text = `${before}\n${JSON.stringify(finding)}`;
+    const text = `${before}\n${jsonText(finding)}`;
     before = ',';
     await print(stream, text);
   };
@@ -154,7 +154,7 @@ export function createJsonReport(stream: Output, context: ReportContext): Report
     missing: (key, isDeleted) => add({ kind: 'missing', object_key: key, deleted: isDeleted }),
     async end(result, seconds, exitCode) {
       const counts = result === undefined ? {} : resultJson(result, seconds);
-      const tail = JSON.stringify({ ...counts, exit_code: exitCode }).slice(1);
+      const tail = jsonText({ ...counts, exit_code: exitCode }).slice(1);
       await print(stream, `${before === opening ? opening : ''}],${tail}\n`);
     },
   };
