@@ -64,13 +64,14 @@ function run(way: Way, request: Request): Promise<Done> {
   const { options, shell } = request;
   const names = { command: 'rm', done: way.done, server: options.server, shell };
   return withLongWork(names, async (work) => {
-    const removal: Removal = { ...request, work, count: 0, failures: [] };
+    const removal: Removal = { ...request, work, count: 0, failures: [], isCut: false };
     await way.act(removal).catch((error: unknown) => {
       const { count } = removal;
       if (count > 0 && !way.isDry) request.left = `${objects(count)} ${way.done} before that.`;
       throw error;
     });
-    return { count: removal.count, failures: removal.failures, isInterrupted: work.isStopped };
+    const { count, failures, isCut } = removal;
+    return { count, failures, isInterrupted: isCut };
   });
 }
 

@@ -119,6 +119,27 @@ describe('stowage rm', () => {
     expect(stderr).toContain('stowage rm: NO_PRIMARY: ');
   });
 
+  it('is done where Ctrl-C comes with the last commit, and stops where more is left', async () => {
+    const { handlers } = deleting();
+    const stopping: StorageHandlers = {
+      batchDeleteObjects(request, context) {
+        process.emit('SIGINT');
+        return handlers.batchDeleteObjects?.(request, context) ?? {};
+      },
+      listObjects({ pageToken }) {
+        if (pageToken === 'again') process.emit('SIGINT');
+        return { objects: [{ objectKey: 'live' }], nextPageToken: pageToken ? 'on' : 'again' };
+      },
+    };
+    const whole = await runOver(stopping, ['rm', 'a']);
+    expect(whole).toMatchObject({ exitCode: 0, stdout: '1 object deleted\n' });
+    const part = await runOver(stopping, ['rm', ...keys(1_001)]);
+    expect(part).toMatchObject({ exitCode: 130, stdout: '1,000 objects deleted\n' });
+    // What lives is passed over, page after page, without an end.
+    const passing = await runOver(stopping, ['rm', '-r', '--undo', 'f']);
+    expect(passing).toMatchObject({ exitCode: 130, stdout: '0 objects taken back\n' });
+  });
+
   it('takes deletions back, and says of what it cannot', async () => {
     const handlers: StorageHandlers = {
       undeleteObject({ objectKey }) {

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { strong } from '../call.js';
 import { listPages } from '../objects/listing.js';
 import { patientList } from '../objects/long-work.js';
-import { batches, count, notFound, type Removal } from './removal.js';
+import { batches, count, mustStop, notFound, type Removal } from './removal.js';
 
 /** Deletes these keys and answers those that were not there. */
 async function deleteBatch(removal: Removal, keys: readonly string[]): Promise<string[]> {
@@ -20,7 +20,7 @@ async function deleteBatch(removal: Removal, keys: readonly string[]): Promise<s
 /** Deletes the keys that are named. */
 export async function deleteKeys(removal: Removal): Promise<void> {
   for (const keys of batches(removal.names)) {
-    if (removal.work.isStopped) return;
+    if (mustStop(removal)) return;
     notFound(removal, await deleteBatch(removal, keys));
   }
 }
@@ -32,7 +32,7 @@ export async function deleteFolders(removal: Removal): Promise<void> {
   for (const prefix of names) {
     let found = 0;
     for await (const entries of listPages(list, { project: options.project, prefix })) {
-      if (work.isStopped) return;
+      if (mustStop(removal)) return;
       found += entries.length;
       const keys = entries.map(({ key }) => key);
       if (keys.length > 0) await deleteBatch(removal, keys);
@@ -46,7 +46,7 @@ export async function wouldDeleteKeys(removal: Removal): Promise<void> {
   const { client, options, names, work } = removal;
   for (const keys of batches(names)) {
     let objectKeys = keys;
-    while (objectKeys.length > 0 && !work.isStopped) {
+    while (objectKeys.length > 0 && !mustStop(removal)) {
       const request = { project: options.project, objectKeys, freshness: strong };
       const answer = await work.call((call) => client.batchGetObjects(request, call));
       notFound(removal, answer.missingObjectKeys);
@@ -60,7 +60,7 @@ export async function wouldDeleteKeys(removal: Removal): Promise<void> {
 export async function wouldDeleteFolders(removal: Removal): Promise<void> {
   const { client, options, names, work } = removal;
   for (const prefix of names) {
-    if (work.isStopped) return;
+    if (mustStop(removal)) return;
     const request = { project: options.project, prefix, freshness: strong };
     const { objects } = await work.call((call) => client.getUsage(request, call));
     if (objects === 0n) notFound(removal, [prefix]);

@@ -26,6 +26,8 @@ export interface Removal {
   count: number;
   /** What could not be done, of those that were named. */
   readonly failures: Failure[];
+  /** Whether it was stopped before its end. */
+  isCut: boolean;
 }
 
 /** A name with which nothing could be done. */
@@ -36,6 +38,12 @@ export interface Failure {
 
 /** At most this many objects a commit. */
 export const batchSizeMax = 1000;
+
+/** Whether to stop; asked only where something is left to do. */
+export function mustStop(removal: Removal): boolean {
+  removal.isCut ||= removal.work.isStopped;
+  return removal.isCut;
+}
 
 /** Counts objects and shows it. */
 export function count(removal: Removal, objects: number): void {

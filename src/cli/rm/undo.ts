@@ -5,7 +5,7 @@ import { toStowageError } from '../../client/index.js';
 import { listPages } from '../objects/listing.js';
 import { patientList } from '../objects/long-work.js';
 import { mapOrdered } from '../scan/ordered.js';
-import { count, type Failure, notFound, type Removal } from './removal.js';
+import { count, type Failure, mustStop, notFound, type Removal } from './removal.js';
 
 /** Calls under way at once. */
 const concurrency = 8;
@@ -30,18 +30,20 @@ async function undeleteAll(removal: Removal, keys: AsyncIterable<string>): Promi
   const one = (key: string) => undelete(removal, key);
   for await (const failure of mapOrdered(keys, one, concurrency)) {
     if (failure !== undefined) failures.push(failure);
-    if (removal.work.isStopped) break;
   }
   return failures;
 }
 
-async function* each(keys: readonly string[]): AsyncGenerator<string, void, void> {
-  yield* keys;
+async function* named(removal: Removal): AsyncGenerator<string, void, void> {
+  for (const key of removal.names) {
+    if (mustStop(removal)) return;
+    yield key;
+  }
 }
 
 /** Takes back the deletions of the keys that are named. */
 export async function undoKeys(removal: Removal): Promise<void> {
-  removal.failures.push(...(await undeleteAll(removal, each(removal.names))));
+  removal.failures.push(...(await undeleteAll(removal, named(removal))));
 }
 
 async function* deletedKeys(removal: Removal, prefix: string): AsyncGenerator<string, void, void> {
@@ -49,6 +51,7 @@ async function* deletedKeys(removal: Removal, prefix: string): AsyncGenerator<st
   const request = { project: options.project, prefix, showDeleted: true };
   for await (const entries of listPages(patientList(client, work), request)) {
     for (const { key, object } of entries) {
+      if (mustStop(removal)) return;
       if (object?.deletedAt !== undefined) yield key;
     }
   }
@@ -57,10 +60,10 @@ async function* deletedKeys(removal: Removal, prefix: string): AsyncGenerator<st
 /** Takes back every deletion under each folder, whenever it was. */
 export async function undoFolders(removal: Removal): Promise<void> {
   for (const prefix of removal.names) {
-    if (removal.work.isStopped) return;
+    if (mustStop(removal)) return;
     const before = removal.count;
     // One that somebody else took back or purged meanwhile is as it should be.
     await undeleteAll(removal, deletedKeys(removal, prefix));
-    if (removal.count === before && !removal.work.isStopped) notFound(removal, [prefix]);
+    if (removal.count === before && !removal.isCut) notFound(removal, [prefix]);
   }
 }
