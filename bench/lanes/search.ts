@@ -1,6 +1,7 @@
 /**
  * SearchObjects through the gRPC door on the tree of the list lane: the best 50 of a thousand and
- * of a hundred thousand matches. Naive peer: ranking every match in SQL. Work: calls, one at a time.
+ * of a hundred thousand matches. Naive peer: ranking every match in SQL. Work: calls, one at a
+ * time.
  */
 
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
