@@ -64,10 +64,9 @@ async function main(): Promise<void> {
   await withUsage(program).parseAsync();
 }
 
-// Who reads the output has gone, as `| head` does: there is nobody left to tell. A full disk is told.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE')
-    console.error(`stowage: the output cannot be written: ${error.message}`);
+// Who reads the output has gone, as `| head` does: there is nobody left to tell.
+process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+  if (code !== 'EPIPE') console.error(`stowage: the output cannot be written: ${message}`);
   process.exit(1);
 });
 

@@ -280,7 +280,7 @@ describe.each(['grpcUrl', 'httpUrl'] as const)('a client of %s', (door) => {
     expect(message.requestId).toBe('');
   });
 
-  it('gives an interceptor that repeats a call one request id, and each attempt its token', async () => {
+  it('gives an interceptor that repeats one request id, and each attempt its token', async () => {
     const twice: Interceptor = (next) => async (request) => {
       await next(request);
       return next(request);
