@@ -17,9 +17,9 @@ export interface SilenceOptions {
 
 /**
  * Watches one stream. Time counts only while the program waits for a message and the server owes
- * one: always in a server stream; in a bidi stream while it has answered fewer messages than it was
- * sent, or will be sent no more. So neither a slow reader nor a sender with nothing to say is taken
- * for a dead server.
+ * one: always in a server stream; in a bidi stream while it has answered fewer messages than were
+ * handed over to it, or will get no more. So neither a slow reader nor a sender with nothing to say
+ * is taken for a dead server.
  */
 export class Silence {
   readonly #options: SilenceOptions;

@@ -257,7 +257,7 @@ describe('stowage du --duplicates', () => {
     expect(groups.map(({ objects }) => objects)).toEqual(['1200', '2', '3']);
     const none: StorageHandlers = {
       async *findDuplicates() {
-        yield {};
+        yield { summary: {} };
       },
     };
     const ran = await runOver(none, ['du', '--duplicates']);
@@ -266,6 +266,12 @@ describe('stowage du --duplicates', () => {
       stdout: '',
       stderr: 'Nothing is there more than once.\n',
     });
+  });
+
+  it('is no success where the stream is cut', async () => {
+    const ran = await runOver(handlers, ['du', '--duplicates', '--json']);
+    expect(ran.exitCode).toBe(1);
+    expect(ran.stderr).toMatch(/does not answer: the duplicates ended without their summary\n$/);
   });
 });
 

@@ -5,6 +5,7 @@ import {
   type DuplicateGroup,
   DuplicateGroupSchema,
 } from '../../../gen/stowage/v1/storage_report_pb.js';
+import { lostConnection } from '../../client/index.js';
 import { strong } from '../call.js';
 import { sizeText } from '../cells.js';
 import { jsonText, print, type Shell } from '../output.js';
@@ -60,8 +61,10 @@ export async function printDuplicates(
   const table = new Table(columnsOf(options.bytes));
   let left = limit;
   let isMore = false;
+  let isWhole = false;
   const request = { project, prefix, storageBackend, freshness: strong };
-  for await (const { groups } of client.findDuplicates(request)) {
+  for await (const { groups, summary } of client.findDuplicates(request)) {
+    isWhole = summary !== undefined;
     const shown = groups.slice(0, left);
     isMore = groups.length > left;
     left -= shown.length;
@@ -70,6 +73,8 @@ export async function printDuplicates(
     }
     if (isMore) break;
   }
+  // Else what is missing would be taken for what is there only once.
+  if (!isMore && !isWhole) throw lostConnection('the duplicates ended without their summary');
   if (json) return;
   if (left === limit) shell.stderr.write('Nothing is there more than once.\n');
   if (isMore) shell.stderr.write(`More are duplicates than these ${limit}: --limit shows more.\n`);
