@@ -72,7 +72,7 @@ function page({ name, range, value, direction, matches, isIndexed }: Way): State
     intent: 'read',
     ...(isIndexed === undefined ? {} : { plan: 'custom' }),
     text: `
-    with page as materialized (
+    with ${isIndexed === undefined ? '' : pathOf(isIndexed)}page as materialized (
       select *
       from (
         select ${OBJECT}, ${value ?? `''`} as list_value,
@@ -85,17 +85,22 @@ function page({ name, range, value, direction, matches, isIndexed }: Way): State
       where scan_place = ${SCAN_ROWS} or ${matches}
       order by ${orderBy('list_value')}
       limit $4
-    )${isIndexed === undefined ? cut : besideIndex(cut, isIndexed)}`,
+    )${isIndexed === undefined ? cut : besidePath(cut)}`,
   });
 }
+
+/** The common table `path`: whether the path of the metadata has an index. */
+const pathOf = (isIndexed: string): string => `path as materialized (
+      select ${isIndexed} as is_indexed
+    ), `;
 
 /**
  * Says of a page that is empty whether there is an index: to ask that by a statement of its own
  * could be to ask another node, which has it already.
  */
-const besideIndex = (cut: string, isIndexed: string): string => `
+const besidePath = (cut: string): string => `
     select is_indexed, cut.*
-    from (select ${isIndexed} as is_indexed) as path
+    from path
     left join (${cut}
     ) as cut on true
     order by scan_place`;
@@ -162,7 +167,7 @@ function byPath(type: MetadataType, cast: string): Statement<ScannedRow> {
     range: `${LIVE} and ${value} is not null
           and (${value}, object_key) > ($10::${cast}, $9)
           and (${value}, object_key) < ($12::${cast}, $11)
-          and ${isIndexed(type)}`,
+          and (select is_indexed from path)`,
   });
 }
 
