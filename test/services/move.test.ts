@@ -5,8 +5,14 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MovePrefixRequestSchema } from '../../gen/stowage/v1/storage_move_pb.js';
 import type { StorageObjectSchema } from '../../gen/stowage/v1/storage_object_pb.js';
-import { until } from '../../src/lib/wait.js';
-import { doorNames, failure, startService, strong, type TestService } from '../support/service.js';
+import {
+  doorNames,
+  failure,
+  startService,
+  strong,
+  type TestService,
+  untilWaiting,
+} from '../support/service.js';
 
 let service: TestService;
 
@@ -217,14 +223,7 @@ describe.each(doorNames)('moves through %s', (door) => {
     await other.query('begin');
     for (const each of text) await other.query(each, [destinationKey]);
     const move = failure(clients().storage.moveObject({ sourceKey, destinationKey }));
-    const isWaiting = async () => {
-      const waiting = await service.sql(
-        `select from pg_stat_activity where wait_event_type = 'Lock'
-         and application_name like '%MoveObject' and datname = current_database()`,
-      );
-      return waiting.length > 0;
-    };
-    await until(isWaiting, { timeoutMs: 20_000, what: 'the move waits for the other one' });
+    await untilWaiting(service, 'MoveObject');
     await other.query('commit');
     return move;
   }

@@ -1,8 +1,14 @@
 // Objects removed for good through both doors: which, how many at a time, and what remains of them.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { until } from '../../src/lib/wait.js';
-import { doorNames, failure, startService, strong, type TestService } from '../support/service.js';
+import {
+  doorNames,
+  failure,
+  startService,
+  strong,
+  type TestService,
+  untilWaiting,
+} from '../support/service.js';
 
 let service: TestService;
 
@@ -276,15 +282,7 @@ describe.each(doorNames)('purging through %s', (door) => {
       [project],
     );
     const purging = clients().storage.purgeObjects({ project, prefix: 'k/' });
-    const isWaiting = async () => {
-      const rows = await service.sql(
-        `select from pg_stat_activity
-         where datname = current_database() and wait_event_type = 'Lock'
-           and application_name like '%PurgeObjects'`,
-      );
-      return rows.length > 0;
-    };
-    await until(isWaiting, { timeoutMs: 5_000, what: 'the purge waits for the row' });
+    await untilWaiting(service, 'PurgeObjects');
     await writer.query('commit');
     expect(await purging).toMatchObject({ objects: 1n, versions: 2n, more: false });
     expect(await keysOf(project)).toEqual(['k/a']);

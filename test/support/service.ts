@@ -124,6 +124,20 @@ async function waitForStandbys(
   }
 }
 
+/** Resolves once a call of the RPC waits for a lock in the service's database. */
+export async function untilWaiting(service: TestService, rpc: string): Promise<void> {
+  const isWaiting = async () => {
+    const waiting = await service.sql(
+      `select from pg_stat_activity
+       where datname = current_database() and wait_event_type = 'Lock'
+         and application_name like '%/' || $1`,
+      [rpc],
+    );
+    return waiting.length > 0;
+  };
+  await until(isWaiting, { timeoutMs: 20_000, what: `${rpc} waits for a lock` });
+}
+
 /** The typed error of a call that must fail. */
 export async function failure(call: Promise<unknown>): Promise<CallError> {
   try {
