@@ -1,7 +1,7 @@
 /**
  * ListObjects through the gRPC door on a tree of a million keys. Limits: the first page, for deep
- * ones; a folder of ten keys, for one of all. Naive peers: OFFSET, and DISTINCT over all keys. Work:
- * calls, one at a time.
+ * ones; a folder of ten keys, for one of all. Naive peers: OFFSET, and DISTINCT over all keys.
+ * Work: calls, one at a time.
  */
 
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';

@@ -269,8 +269,8 @@ describe('stowage doctor in a database', () => {
     const remedy = [
       '        Make a new database and move the data with pg_dump and pg_restore. PostgreSQL 15 ' +
         'and 16 have no locale_provider builtin: leave it and builtin_locale out there.',
-      `            create database ${name}_utf8 encoding 'UTF8' template template0 locale_provider ` +
-        "builtin builtin_locale 'C.UTF-8' lc_collate 'C' lc_ctype 'C.UTF-8';",
+      `            create database ${name}_utf8 encoding 'UTF8' template template0 ` +
+        "locale_provider builtin builtin_locale 'C.UTF-8' lc_collate 'C' lc_ctype 'C.UTF-8';",
     ];
     expect(printedOf(ran, 'encoding').split('\n')).toEqual([
       "  FAIL  encoding     the database's encoding is SQL_ASCII, which cannot hold every name",
