@@ -18,6 +18,8 @@ export type SearchRow = {
   readonly searchable: boolean;
   /** Which bound was reached; null: every match is ranked. */
   readonly bound: 'ranked' | 'inspected' | null;
+  /** Hits before the page was cut, those among them whose objects are gone. */
+  readonly found: bigint;
 } & ((ObjectRow & CutRow & { readonly score: number }) | { readonly object_key: null });
 
 /** What tells one way to search from the others. */
@@ -92,7 +94,8 @@ function searchText(definition: Search, scope = ''): string {
         case
           when (select count(*) from candidates) > ${RANKED_MAX} then 'ranked'
           when (select count(*) from inspected) > ${INSPECTED_MAX} then 'inspected'
-        end as bound
+        end as bound,
+        (select count(*) from hits) as found
     ) as summary
     left join (${cutPage(`${OBJECT}, score`, 'score desc, object_key', OBJECT_TEXTS)}
     ) as cut on true

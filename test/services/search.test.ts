@@ -219,6 +219,24 @@ describe.each(doorNames)('search through %s', (door) => {
     expect(found).toEqual(wanted);
   });
 
+  it('goes on behind index rows whose objects another program has removed', async () => {
+    const prefix = `stale/${door}/`;
+    const wanted = ['a', 'c'].map((name) => prefix + name);
+    for (const objectKey of wanted) {
+      await clients().storage.recordObject({ object: { objectKey, storageBackend: 's3' } });
+    }
+    await service.sql(
+      `insert into storage_search
+       select project_id, $1, storage_backend, search_vector, indexed_revision
+       from storage_search where object_key = $2`,
+      [`${prefix}b`, wanted[0]],
+    );
+    const asked = { prefix, pageSize: 1 };
+    const first = await search('stale', WEB, asked);
+    const second = await search('stale', WEB, { ...asked, pageToken: first.nextPageToken });
+    expect([first, second].map(({ hits }) => hits[0]?.object?.objectKey)).toEqual(wanted);
+  });
+
   it('ranks 2000 matches and says that there were more', async () => {
     const common = await search('common', WEB);
     expect(common.truncated).toBe(true);
