@@ -111,8 +111,10 @@ describe('the checks of a node', () => {
     ['c', null, 'C', 'warn'],
     ['c', null, 'POSIX', 'warn'],
     ['c', null, 'de_DE.UTF-8', 'ok'],
-    ['i', 'de', 'C', 'ok'],
-    ['b', 'C.UTF-8', 'C', 'ok'],
+    ['i', 'de', 'C', 'warn'],
+    ['b', 'C.UTF-8', 'C', 'warn'],
+    ['b', 'C.UTF-8', 'C.UTF-8', 'ok'],
+    ['i', 'de', 'de_DE.UTF-8', 'ok'],
   ])(
     'judge the ctype: provider %s, locale %s, ctype %s: %s',
     (provider, locale, ctype, verdict) => {

@@ -29,15 +29,16 @@ const providers: Readonly<Record<string, string>> = { b: 'builtin', c: 'libc', i
 
 /**
  * The check `ctype`. With ctype C PostgreSQL knows letters of ASCII only: Ü is no capital of ü, and
- * a Cyrillic word has no trigrams at all.
+ * a Cyrillic word has no trigrams at all. The latter goes by lc_ctype whoever provides the locale.
  */
 export function ctypeVerdict(facts: DatabaseFacts, database: string): Finding {
   const provider = providers[facts.provider] ?? facts.provider;
   const locale = facts.provider === 'c' ? facts.ctype : (facts.locale ?? facts.ctype);
-  if (locale !== 'C' && locale !== 'POSIX') return ok('ctype', `${locale} (${provider})`);
+  const plain = [locale, facts.ctype].find((each) => each === 'C' || each === 'POSIX');
+  if (plain === undefined) return ok('ctype', `${locale} (${provider})`);
   return warn(
     'ctype',
-    `the ctype is ${locale}: search finds words beyond ASCII badly or not at all`,
+    `the ctype is ${plain}: search finds words beyond ASCII badly or not at all`,
     anew,
     made(sqlName(`${database}_utf8`)),
   );
