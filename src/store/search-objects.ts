@@ -71,7 +71,8 @@ export async function searchObjects(
   const hits = rows.slice(0, rowsMax).flatMap((row) => toHits(row, request, plan));
   if (hits.length === 0) await requireProject(store, call);
   const last = hits.at(-1);
-  // A server of an older version deletes objects and leaves the index: no page ends at what it left.
+  // A server of an older version deletes objects and leaves the index: no page ends at what it
+  // left.
   const more = last !== undefined && hits.length < Number(rows[0]?.found ?? 0n);
   return create(SearchObjectsResponseSchema, {
     hits,
