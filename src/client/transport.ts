@@ -12,6 +12,7 @@ import {
   type MessageShape,
   toBinary,
 } from '@bufbuild/protobuf';
+import { reflect } from '@bufbuild/protobuf/reflect';
 import {
   Code,
   ConnectError,
@@ -24,11 +25,13 @@ import {
   type UnaryResponse,
 } from '@connectrpc/connect';
 import { runStreamingCall, runUnaryCall } from '@connectrpc/connect/protocol';
-import { keepEveryCharacter } from '../wire/utf8.js';
+import { BadRequestSchema } from '../../gen/google/rpc/error_details_pb.js';
+import { illFormedRule, keepEveryCharacter } from '../wire/utf8.js';
 import { carryTokens } from './carry-tokens.js';
 import { openChannel } from './channel.js';
 import { Connection, type ConnectionState, type ReadyOptions } from './connection.js';
 import { FreshnessTokens } from './freshness-tokens.js';
+import { illFormedField } from './ill-formed-text.js';
 import { type Settings, settingsOf, type TransportOptions } from './options.js';
 import { requestIds } from './request-ids.js';
 import { Silence } from './silence.js';
@@ -236,8 +239,18 @@ function encode(input: DescMessage, message: Message): Uint8Array {
   try {
     return toBinary(input, message);
   } catch (error) {
+    const field = illFormedField(reflect(input, message));
+    if (field !== undefined) throw illFormed(field);
     throw new ConnectError(`the request cannot be sent: ${String(error)}`, Code.InvalidArgument);
   }
+}
+
+/** As the service would say it, which the text never reaches. */
+function illFormed(field: string): ConnectError {
+  const fieldViolations = [{ field, description: illFormedRule }];
+  return new ConnectError(`${field}: ${illFormedRule}`, Code.InvalidArgument, undefined, [
+    { desc: BadRequestSchema, value: { fieldViolations } },
+  ]);
 }
 
 function decode<O extends DescMessage>(output: O, bytes: Uint8Array): MessageShape<O> {

@@ -1,18 +1,26 @@
 /**
- * Lets protobuf-es read a string as it was written. By default its decoder takes U+FEFF at a
- * string's beginning for a byte order mark and drops it; in protobuf it is a character.
+ * Lets protobuf-es read and write a string as it is. By default its decoder takes U+FEFF at a
+ * string's beginning for a byte order mark and drops it, and its encoder writes U+FFFD for half a
+ * surrogate pair, so that two keys become one. In protobuf the first is a character, and the second
+ * no text.
  */
 
 import { configureTextEncoding } from '@bufbuild/protobuf/wire';
 
-/** Makes protobuf-es keep every character of a string, for the whole process. */
+/** Why text cannot be written. */
+export const illFormedRule = 'has half a surrogate pair, which UTF-8 cannot carry';
+
+/** Makes protobuf-es keep every character of a string or throw, for the whole process. */
 export function keepEveryCharacter(): void {
   const encoder = new TextEncoder();
   const lenient = new TextDecoder('utf-8', { ignoreBOM: true });
   const strict = new TextDecoder('utf-8', { ignoreBOM: true, fatal: true });
   configureTextEncoding({
-    encodeUtf8: (text) => encoder.encode(text),
+    encodeUtf8: (text) => {
+      if (!text.isWellFormed()) throw new TypeError(`the text ${illFormedRule}`);
+      return encoder.encode(text);
+    },
     decodeUtf8: (bytes, isStrict) => (isStrict === true ? strict : lenient).decode(bytes),
-    checkUtf8: (text) => Buffer.from(text).toString() === text,
+    checkUtf8: (text) => text.isWellFormed(),
   });
 }

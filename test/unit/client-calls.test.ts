@@ -138,6 +138,39 @@ describe.each(doorUrls)('a call of %s', (door) => {
     expect(test.contexts.length - calls).toBe(1);
   });
 
+  it.each([
+    ['object.object_key', { objectKey: 'sur/a\ud800b' }],
+    ['object.metadata', { objectKey: 'a', metadata: { title: ['🎉', 'half \udc4d'] } }],
+    ['object.metadata', { objectKey: 'a', metadata: { '\ud83c': 1 } }],
+  ])('refuses half a surrogate pair in %s (%j)', async (field, object) => {
+    const description = 'has half a surrogate pair, which UTF-8 cannot carry';
+    const refused = {
+      name: 'CallError',
+      code: Code.InvalidArgument,
+      retry: 'never',
+      message: `${field}: ${description}`,
+      violations: [{ field, description }],
+    };
+    expect(await failure(open().recordObject({ object }))).toMatchObject(refused);
+    const batched = open().batchRecordObjects({
+      requests: [{ object: { objectKey: 'b' } }, { object }],
+    });
+    expect((await failure(batched)).violations[0]?.field).toBe(`requests[1].${field}`);
+  });
+
+  it('sends no request that has half a surrogate pair', async () => {
+    const calls = test.contexts.length;
+    const unary = failure(open().getObject({ objectKey: 'a\ud800' }));
+    expect((await unary).violations).toMatchObject([{ field: 'object_key' }]);
+    const stream = failure(collect(open().streamObjects({ prefix: 'send:1\ud800' })));
+    expect(await stream).toMatchObject({
+      code: Code.InvalidArgument,
+      retry: 'never',
+      violations: [{ field: 'prefix' }],
+    });
+    expect(test.contexts).toHaveLength(calls);
+  });
+
   it('bears any number of calls at once', async () => {
     const storage = open();
     const keys = Array.from({ length: 100 }, (_, index) => `k${index}`);
