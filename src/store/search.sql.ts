@@ -123,6 +123,9 @@ function search(definition: Search): SearchStatements {
  * words would be read, past any bound, before PostgreSQL knew it for none. So the index is asked
  * for the words alone, and what it gives for all that was asked. In that form nothing is negated:
  * a row with a word that must not stand here may have it elsewhere.
+ *
+ * Ranked is by what must be there: beside a single word ts_rank takes one that must not be for a
+ * second one that is missing, and gives every row 0.
  */
 export const searchWords = search({
   name: 'search-words',
@@ -135,11 +138,12 @@ export const searchWords = search({
               regexp_replace(querytree(asked), '<(-|[0-9]+)>', '&', 'g'),
               ':([*]?)[A-D]+', ':\\1', 'g')::tsquery
           else asked end
-        end as wanted
+        end as wanted,
+        nullif(querytree(asked), '')::tsquery as ranking
       from to_tsquery('pg_catalog.simple', stowage_search_marks($3)) as asked`,
   found: `search_vector @@ ${WANTED}`,
   matching: 'search_vector @@ (select asked from query)',
-  score: 'ts_rank(search_vector, (select asked from query))',
+  score: 'ts_rank(search_vector, (select ranking from query))',
 });
 
 /** How much of the key the part is. */

@@ -134,6 +134,22 @@ describe.each(doorNames)('search through %s', (door) => {
   });
 
   it.each([
+    [WEB, 'invoice -zebra', 'invoice'],
+    [WEB, 'invoice -"zebra crossing"', 'invoice'],
+    [TSQUERY, 'invoice & !zebra', 'invoice'],
+    [TSQUERY, 'invoic:* & !(zebra | lion)', 'invoic:*'],
+    [TSQUERY, 'invoice:AB & !zebra:A', 'invoice:AB'],
+    [TSQUERY, 'invoice & pdf & !zebra', 'invoice & pdf'],
+  ])('scores a hit by what must be there (%s, %s)', async (syntax, query, without) => {
+    const scores = async (asked: string) =>
+      (await search(asked, syntax)).hits.map(({ object, score }) => [object?.objectKey, score]);
+    const found = await scores(query);
+    expect(found.map(([key]) => key).sort()).toEqual([first, second, contract].sort());
+    expect(found.at(-1)?.[1]).toBeGreaterThan(0);
+    expect(found).toEqual(await scores(without));
+  });
+
+  it.each([
     ['VOICE-2024-00', [first, second]],
     ['contract.pdf', [contract]],
     ['straßen', ['archiv/Müller/Straßenkarte.pdf']],
