@@ -1,8 +1,11 @@
 /**
  * What a failed call says, taken out of the status details that the service sends. It decides
- * nothing: `retry` is the error table's word on what the caller may do.
+ * nothing: `retry` is the error table's word on what the caller may do, but for reads, which do
+ * nothing that a request id could keep from being done twice.
  */
 
+import type { DescMethod } from '@bufbuild/protobuf';
+import { MethodOptions_IdempotencyLevel as Level } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
 import {
   BadRequestSchema,
@@ -30,7 +33,10 @@ export class CallError extends Error {
   readonly code: Code;
   /** Undefined where no answer of the service arrived, or its reason is not known here. */
   readonly reason: Reason | undefined;
-  /** What the caller may do; for a lost connection `same_request_id`. */
+  /**
+   * What the caller may do. For a mutation whose connection was lost `same_request_id`; a read has
+   * done nothing, so that it is `after_delay`, or `resume` for a stream.
+   */
   readonly retry: RetryClass;
   /** Fields at fault. */
   readonly violations: readonly FieldViolation[];
@@ -53,9 +59,9 @@ export class CallError extends Error {
   }
 
   /** What the client itself says of a call: no answer of the service is behind it. */
-  static local(message: string, code: Code, retry: RetryClass): CallError {
+  static local(message: string, code: Code, retry: RetryClass, cause?: unknown): CallError {
     const facts = { code, retry, reason: undefined, violations: [], metadata: {} };
-    return new CallError(message, { ...facts, retryDelayMs: undefined }, undefined);
+    return new CallError(message, { ...facts, retryDelayMs: undefined }, cause);
   }
 }
 
@@ -109,6 +115,31 @@ export function toStowageError(thrown: unknown): CallError {
     retryDelayMs: retryDelayMsOf(error),
   };
   return new CallError(error.rawMessage, facts, thrown);
+}
+
+/** What is known of a call that failed beside its error. */
+interface CallFacts {
+  readonly method: DescMethod;
+  /** Whether the caller's own signal has ended it. */
+  readonly isAborted: boolean;
+}
+
+/**
+ * Reads what a failed call of a method says. A read that may have been done has done nothing, and
+ * has no request id to be repeated with: it gets a class of its own.
+ */
+export function toCallError(thrown: unknown, { method, isAborted }: CallFacts): CallError {
+  const error = toStowageError(thrown);
+  const isRead = method.idempotency === Level.NO_SIDE_EFFECTS;
+  if (error.retry !== 'same_request_id' || !isRead) return error;
+  const retry = isAborted ? 'never' : retryOfRead(method);
+  return new CallError(error.message, { ...error, retry }, error.cause);
+}
+
+/** Not `elsewhere`: without a server the next attempt would fail at once, and the one after it. */
+function retryOfRead({ methodKind, input }: DescMethod): RetryClass {
+  const canResume = methodKind === 'server_streaming' && input.field['resumeToken'] !== undefined;
+  return canResume ? 'resume' : 'after_delay';
 }
 
 /** The error of a call whose connection ended without the service's last word. */

@@ -4,7 +4,7 @@
  * Connect would let it run on.
  */
 
-import type { DescService } from '@bufbuild/protobuf';
+import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import {
   type AnyClient,
   type CallOptions,
@@ -13,7 +13,7 @@ import {
   makeAnyClient,
   type Transport,
 } from '@connectrpc/connect';
-import { toStowageError } from './call-error.js';
+import { toCallError } from './call-error.js';
 
 type StreamMethod = (input: unknown, options?: CallOptions) => AsyncIterable<unknown>;
 type UnaryMethod = (input: unknown, options?: CallOptions) => Promise<unknown>;
@@ -24,29 +24,30 @@ export function createClient<Service extends DescService>(
   transport: Transport,
 ): Client<Service> {
   const connect = createConnectClient(service, transport) as AnyClient;
-  const client = makeAnyClient(service, ({ methodKind, localName }) => {
+  const client = makeAnyClient(service, (described) => {
+    const { methodKind, localName } = described;
     const method = connect[localName];
     if (method === undefined) return null;
     const isUnary = methodKind === 'unary' || methodKind === 'client_streaming';
-    return isUnary ? unaryMethod(method) : streamMethod(method);
+    return isUnary ? unaryMethod(method, described) : streamMethod(method, described);
   });
   return client as Client<Service>;
 }
 
-function unaryMethod(method: UnaryMethod): UnaryMethod {
+function unaryMethod(call: UnaryMethod, method: DescMethod): UnaryMethod {
   return async (input, options) => {
     try {
-      return await method(input, options);
+      return await call(input, options);
     } catch (error) {
-      throw toStowageError(error);
+      throw toCallError(error, { method, isAborted: options?.signal?.aborted === true });
     }
   };
 }
 
-function streamMethod(method: StreamMethod): StreamMethod {
+function streamMethod(call: StreamMethod, method: DescMethod): StreamMethod {
   return (input, options = {}) => {
-    const begin = (signal: AbortSignal) => method(input, { ...options, signal });
-    const iterator = leavable(begin, options.signal);
+    const begin = (signal: AbortSignal) => call(input, { ...options, signal });
+    const iterator = leavable(begin, method, options.signal);
     return { [Symbol.asyncIterator]: () => iterator };
   };
 }
@@ -57,6 +58,7 @@ function streamMethod(method: StreamMethod): StreamMethod {
  */
 function leavable(
   begin: (signal: AbortSignal) => AsyncIterable<unknown>,
+  method: DescMethod,
   signal: AbortSignal | undefined,
 ): AsyncIterator<unknown> {
   const leaving = new AbortController();
@@ -80,7 +82,7 @@ function leavable(
         return result;
       } catch (error) {
         unlink();
-        throw toStowageError(error);
+        throw toCallError(error, { method, isAborted: signal?.aborted === true });
       }
     },
     return: async () => {

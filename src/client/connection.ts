@@ -6,7 +6,7 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { type Channel, connectivityState, Metadata } from '@grpc/grpc-js';
 import { NEVER, watchLimits } from '../lib/interruption.js';
-import { asConnectError, CallError, toStowageError } from './call-error.js';
+import { asConnectError, CallError } from './call-error.js';
 import { WireCall } from './wire-call.js';
 
 /**
@@ -64,8 +64,8 @@ export class Connection {
   /**
    * Connects and resolves once the connection is READY.
    *
-   * @throws {CallError} when the time is over, with the last failure in words; when the signal
-   * aborts or the client is closed
+   * @throws {CallError} `after_delay` when the time is over, with the last failure in words; `never`
+   * when the signal aborts or the client is closed
    */
   async ready(options: ReadyOptions = {}): Promise<void> {
     const { signal = NEVER, timeoutMs = this.#timeoutMs } = options;
@@ -73,7 +73,8 @@ export class Connection {
     if (ended === 'READY') return;
     if (ended === 'SHUTDOWN') throw closed();
     if (ended === 'aborted') {
-      throw toStowageError(ConnectError.from(signal.reason, Code.Canceled));
+      const { rawMessage } = ConnectError.from(signal.reason, Code.Canceled);
+      throw CallError.local(rawMessage, Code.Canceled, 'never', signal.reason);
     }
     throw asReadyError(timeoutMs, this.#state === 'TRANSIENT_FAILURE' ? await this.#failure() : '');
   }
@@ -160,7 +161,7 @@ export class Connection {
 
 function asReadyError(timeoutMs: number, cause: string): CallError {
   const message = `not connected within ${timeoutMs} ms${cause === '' ? '' : `: ${cause}`}`;
-  return CallError.local(message, Code.Unavailable, 'same_request_id');
+  return CallError.local(message, Code.Unavailable, 'after_delay');
 }
 
 function closed(): CallError {

@@ -11,7 +11,9 @@ import {
   type Stowage,
   type TransportOptions,
 } from '../../src/client/index.js';
+import { deferred } from '../../src/lib/deferred.js';
 import { until } from '../../src/lib/wait.js';
+import { batch, collect } from '../support/client-doors.js';
 import { type Doors, openDoors } from '../support/doors.js';
 import { freePort } from '../support/free-port.js';
 import { failure } from '../support/service.js';
@@ -71,7 +73,7 @@ describe('the state of a client', () => {
     expect(await failure(client.storage.getObject({ objectKey: 'a' }))).toMatchObject({
       code: Code.Unavailable,
       reason: undefined,
-      retry: 'same_request_id',
+      retry: 'after_delay',
       message: `connect ECONNREFUSED 127.0.0.1:${port}`,
     });
     const first = await openServer(port);
@@ -135,7 +137,7 @@ describe('ready()', () => {
   it('gives up in time and says why', async () => {
     const client = open({ endpoints: `127.0.0.1:${await freePort()}` });
     const error = await failure(client.ready({ timeoutMs: 150 }));
-    expect(error.code).toBe(Code.Unavailable);
+    expect(error).toMatchObject({ code: Code.Unavailable, retry: 'after_delay' });
     expect(error.message).toMatch(/^not connected within 150 ms: connect ECONNREFUSED 127/);
   });
 
@@ -149,14 +151,18 @@ describe('ready()', () => {
   it('ends when it is aborted, and when the client is closed', async () => {
     const client = open({ endpoints: `127.0.0.1:${await freePort()}` });
     const signal = AbortSignal.abort();
-    expect(await failure(client.ready({ signal }))).toMatchObject({ code: Code.Canceled });
+    expect(await failure(client.ready({ signal }))).toMatchObject({
+      code: Code.Canceled,
+      retry: 'never',
+      cause: signal.reason,
+    });
     const controller = new AbortController();
     const aborted = failure(client.ready({ signal: controller.signal }));
     const closed = failure(client.ready());
     controller.abort();
-    expect(await aborted).toMatchObject({ name: 'CallError', code: Code.Canceled });
-    client.close();
     const over = { name: 'CallError', code: Code.Canceled, retry: 'never' };
+    expect(await aborted).toMatchObject(over);
+    client.close();
     expect(await closed).toMatchObject(over);
     expect(await failure(client.ready())).toMatchObject(over);
   });
@@ -187,12 +193,20 @@ describe('the way back', () => {
     const { storage } = open({ endpoints: proxy.address });
     const hanging = failure(storage.getObject({ objectKey: 'hang' }));
     await seen.nextHanging();
+    const streaming = failure(collect(storage.streamObjects({ prefix: 'hang:1' })));
+    await seen.nextHanging();
+    const never = deferred<void>();
+    async function* unended() {
+      yield batch('a');
+      await never.promise;
+    }
+    const ingesting = failure(collect(storage.ingestObjects(unended())));
+    await until(() => seen.taken > 0, { timeoutMs: 5_000, what: 'the batch is taken' });
     proxy.refuse(true);
-    expect(await hanging).toMatchObject({
-      code: Code.Unavailable,
-      reason: undefined,
-      retry: 'same_request_id',
-    });
+    const lost = { code: Code.Unavailable, reason: undefined };
+    expect(await hanging).toMatchObject({ ...lost, retry: 'after_delay' });
+    expect(await streaming).toMatchObject({ ...lost, retry: 'resume' });
+    expect(await ingesting).toMatchObject({ ...lost, retry: 'same_request_id' });
     proxy.refuse(false);
     const startedMs = performance.now();
     await storage.getObject({ objectKey: 'a' });
@@ -234,7 +248,7 @@ describe('keepalive', () => {
     const call = failure(client.storage.getObject({ objectKey: 'hang' }, { timeoutMs: 0 }));
     const startedMs = performance.now();
     child.kill('SIGSTOP');
-    expect(await call).toMatchObject({ code: Code.Unavailable, retry: 'same_request_id' });
+    expect(await call).toMatchObject({ code: Code.Unavailable, retry: 'after_delay' });
     const tookMs = performance.now() - startedMs;
     expect(tookMs).toBeGreaterThan(1_500);
     expect(tookMs).toBeLessThan(8_000);
@@ -291,9 +305,9 @@ describe('close()', () => {
     const { signal } = await seen.nextHanging();
     client.close();
     client.close();
-    const ended = { name: 'CallError', code: Code.Canceled, retry: 'same_request_id' };
-    expect(await unary).toMatchObject(ended);
-    expect(await stream).toMatchObject(ended);
+    const ended = { name: 'CallError', code: Code.Canceled };
+    expect(await unary).toMatchObject({ ...ended, retry: 'after_delay' });
+    expect(await stream).toMatchObject({ ...ended, retry: 'resume' });
     await until(() => signal.aborted, { timeoutMs: 5_000, what: 'the server is told' });
     expect(await failure(client.storage.getObject({ objectKey: 'a' }))).toMatchObject({
       name: 'CallError',
