@@ -7,6 +7,7 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { type Channel, connectivityState, Metadata } from '@grpc/grpc-js';
 import { NEVER, watchLimits } from '../lib/interruption.js';
 import { asConnectError, CallError } from './call-error.js';
+import { deadlineIn } from './options.js';
 import { WireCall } from './wire-call.js';
 
 /**
@@ -65,11 +66,11 @@ export class Connection {
    * Connects and resolves once the connection is READY.
    *
    * @throws {CallError} `after_delay` when the time is over, with the last failure in words; `never`
-   * when the signal aborts or the client is closed
+   * when the signal aborts, the client is closed or the time is none
    */
   async ready(options: ReadyOptions = {}): Promise<void> {
     const { signal = NEVER, timeoutMs = this.#timeoutMs } = options;
-    const ended = await this.#settled(signal, timeoutMs);
+    const ended = await this.#settled(signal, deadlineIn(timeoutMs, performance.now()));
     if (ended === 'READY') return;
     if (ended === 'SHUTDOWN') throw closed();
     if (ended === 'aborted') {
@@ -122,7 +123,7 @@ export class Connection {
 
   #settled(
     signal: AbortSignal,
-    timeoutMs: number,
+    deadlineMs: number,
   ): Promise<'READY' | 'SHUTDOWN' | 'aborted' | 'deadline'> {
     return new Promise((resolve) => {
       const end = (outcome: 'READY' | 'SHUTDOWN' | 'aborted' | 'deadline'): void => {
@@ -137,7 +138,6 @@ export class Connection {
       };
       const leave = this.onStateChange(look);
       let stop = (): void => undefined;
-      const deadlineMs = timeoutMs > 0 ? performance.now() + timeoutMs : Number.POSITIVE_INFINITY;
       stop = watchLimits({ signal, deadlineMs }, end);
       if (!signal.aborted) look();
     });

@@ -10,11 +10,17 @@ const portDefault = '50051';
  * @throws {TypeError} where the address is none, or has a path, a query or credentials
  */
 export function parseAddress(address: string): URL {
+  // Who has no types may hand over anything: null would become the host of this name.
+  if (typeof address !== 'string') {
+    throw new TypeError(`a server address is a text such as host:50051, not ${String(address)}`);
+  }
   const isUrl = /^https?:\/\//.test(address);
   const text = isUrl ? address : `http://${address}`;
   // What stands before it may be a password: it is not repeated.
   if (text.includes('@')) throw new TypeError('a server address holds no user and no password');
   if (!URL.canParse(text)) throw new TypeError(`not a server address: ${address}`);
+  // A URL takes it for a port that is left out.
+  if (/:\/?$/.test(text)) throw new TypeError(`a port must follow the colon: ${address}`);
   const url = new URL(text);
   if (url.pathname !== '/' || url.search !== '' || url.hash !== '') {
     throw new TypeError(`a server address has only a host and a port: ${address}`);

@@ -1,6 +1,7 @@
 /** What a client can be told about its connection, with every default in one place. */
 
-import type { Interceptor } from '@connectrpc/connect';
+import { Code, type Interceptor } from '@connectrpc/connect';
+import { CallError } from './call-error.js';
 import { type Target, targetOf } from './endpoints.js';
 
 /** How a server proves who it is, and the client to it. PEM texts or their bytes. */
@@ -76,7 +77,7 @@ const timerMsMax = 2 ** 31 - 1;
  */
 export function settingsOf(options: TransportOptions): Settings {
   const { endpoints, token, tls } = options;
-  const list = typeof endpoints === 'string' ? [endpoints] : endpoints;
+  const list = listOf(endpoints);
   const target = targetOf(list);
   if (tls !== undefined && list.some((endpoint) => endpoint.startsWith('http://'))) {
     throw new TypeError('an endpoint asks for plain text with http:, and tls is set; drop one');
@@ -98,6 +99,27 @@ export function settingsOf(options: TransportOptions): Settings {
     keepaliveTimeoutMs: time(options, 'keepaliveTimeoutMs', 5_000, 1),
     interceptors: options.interceptors ?? [],
   };
+}
+
+/** Who has no types may hand over anything, a variable that is not set above all. */
+function listOf(endpoints: unknown): readonly string[] {
+  if (typeof endpoints === 'string') return [endpoints];
+  // Each one is looked at where it is read.
+  if (Array.isArray(endpoints)) return endpoints as string[];
+  const rule = 'must be an address such as host:50051, or a list of them';
+  throw new TypeError(`endpoints ${rule}, not ${String(endpoints)}`);
+}
+
+/**
+ * The deadline of one call or wait, on the clock of `nowMs`; 0 is none. Less than that is not, as
+ * in Connect's own transports: it is what is left of a time that has passed.
+ *
+ * @throws {CallError} InvalidArgument where the time is none
+ */
+export function deadlineIn(timeoutMs: number, nowMs: number): number {
+  if (timeoutMs >= 0) return timeoutMs === 0 ? Number.POSITIVE_INFINITY : nowMs + timeoutMs;
+  const message = `timeoutMs must be milliseconds, or 0 for no deadline, not ${timeoutMs}`;
+  throw CallError.local(message, Code.InvalidArgument, 'never');
 }
 
 type TimeOption = {

@@ -27,12 +27,13 @@ import {
 import { runStreamingCall, runUnaryCall } from '@connectrpc/connect/protocol';
 import { BadRequestSchema } from '../../gen/google/rpc/error_details_pb.js';
 import { illFormedRule, keepEveryCharacter } from '../wire/utf8.js';
+import { asConnectError, CallError } from './call-error.js';
 import { carryTokens } from './carry-tokens.js';
 import { openChannel } from './channel.js';
 import { Connection, type ConnectionState, type ReadyOptions } from './connection.js';
 import { FreshnessTokens } from './freshness-tokens.js';
 import { illFormedField } from './ill-formed-text.js';
-import { type Settings, settingsOf, type TransportOptions } from './options.js';
+import { deadlineIn, type Settings, settingsOf, type TransportOptions } from './options.js';
 import { requestIds } from './request-ids.js';
 import { Silence } from './silence.js';
 import type { WireCall } from './wire-call.js';
@@ -111,7 +112,7 @@ class GrpcTransport implements StowageTransport {
     message,
     values,
   ) => {
-    const deadlineMs = deadlineIn(timeoutMs ?? this.#settings.timeoutMs);
+    const deadlineMs = deadlineOf(timeoutMs ?? this.#settings.timeoutMs);
     return runUnaryCall({
       req: { stream: false, method, message, ...requestOf(method, header, values) },
       next: (request) => this.#callUnary(request, deadlineMs),
@@ -128,7 +129,7 @@ class GrpcTransport implements StowageTransport {
     message,
     values,
   ) => {
-    const deadlineMs = deadlineIn(timeoutMs ?? 0);
+    const deadlineMs = deadlineOf(timeoutMs ?? 0);
     return runStreamingCall({
       req: { stream: true, method, message, ...requestOf(method, header, values) },
       next: (request) => this.#callStream(request, deadlineMs),
@@ -186,9 +187,13 @@ class GrpcTransport implements StowageTransport {
   }
 }
 
-/** Zero and less mean none, as in Connect's own transports. */
-function deadlineIn(timeoutMs: number): number {
-  return timeoutMs > 0 ? Date.now() + timeoutMs : Number.POSITIVE_INFINITY;
+/** @throws {ConnectError} where the time is none: clients of Connect expect no other */
+function deadlineOf(timeoutMs: number): number {
+  try {
+    return deadlineIn(timeoutMs, Date.now());
+  } catch (error) {
+    throw error instanceof CallError ? asConnectError(error) : error;
+  }
 }
 
 function requestOf(

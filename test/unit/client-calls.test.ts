@@ -81,6 +81,26 @@ describe.each(doorUrls)('a call of %s', (door) => {
     expect(lastContext().deadlineMs - performance.now()).toBeLessThan(3_000);
   });
 
+  it.each([Number.NaN, -1])('refuses a deadline of %d ms, without a call', async (timeoutMs) => {
+    const calls = test.contexts.length;
+    const refused = {
+      name: 'CallError',
+      code: Code.InvalidArgument,
+      retry: 'never',
+      message: `timeoutMs must be milliseconds, or 0 for no deadline, not ${timeoutMs}`,
+    };
+    const storage = open();
+    const unary = storage.getObject({ objectKey: 'a' }, { timeoutMs });
+    expect(await failure(unary)).toMatchObject(refused);
+    const stream = storage.streamObjects({ prefix: 'send:1' }, { timeoutMs });
+    expect(await failure(collect(stream))).toMatchObject(refused);
+    expect(await failure(test.open(door).ready({ timeoutMs }))).toMatchObject(refused);
+    await storage.getObject({ objectKey: 'a' }, { timeoutMs: 0 });
+    // The server has one of its own where it is told none.
+    expect(lastContext().deadlineMs - performance.now()).toBeGreaterThan(11_000);
+    expect(test.contexts).toHaveLength(calls + 1);
+  });
+
   it('ends a call at its deadline on both sides', async () => {
     const calls = test.contexts.length;
     const ended = failure(open().getObject({ objectKey: 'hang' }, { timeoutMs: 1_000 }));

@@ -30,7 +30,18 @@ describe('parseAddress', () => {
   });
 
   it('refuses what is no address', () => {
-    for (const address of ['', 'a b', 'host:99999', 'http://h/path', 'http://u@h', 'h?x=1']) {
+    for (const address of [
+      '',
+      'a b',
+      'host:99999',
+      'http://h/path',
+      'http://u@h',
+      'h?x=1',
+      'h:',
+      'h:/',
+      'http://h:',
+      '[::1]:',
+    ]) {
       expect(() => parseAddress(address), address).toThrow(TypeError);
     }
   });
@@ -103,6 +114,15 @@ describe('the options of a client', () => {
     ];
     for (const [options, message] of refused) expect(() => settingsOf(options)).toThrow(message);
   });
+
+  it.each([null, undefined, 7, {}, [null], ['127.0.0.1', undefined]])(
+    'are refused where the endpoints are %j',
+    (endpoints) => {
+      const options = { endpoints } as unknown as TransportOptions;
+      expect(() => createStowage(options)).toThrow(TypeError);
+      expect(() => createStowage(options)).toThrow(/address .*such as host:50051.*, not /);
+    },
+  );
 
   it('are refused where no header can carry the token, which is not repeated', () => {
     for (const token of ['hunter2\n', 'hunter\r\n2', 'hünter2', 'hunter2\u0000']) {
