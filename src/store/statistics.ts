@@ -143,6 +143,9 @@ function percentOf(pages: bigint, pagesMax: number): number {
   return Math.min(100, (100 * pagesMax) / Math.max(1, Number(pages)));
 }
 
+/** Where the number ends it may stand for more, and the statements cut it there too. */
 function figure(value: bigint, exact: boolean): Figure {
-  return create(FigureSchema, { value: value < INT64_MAX ? value : INT64_MAX, exact });
+  return value < INT64_MAX
+    ? create(FigureSchema, { value, exact })
+    : create(FigureSchema, { value: INT64_MAX, exact: false });
 }

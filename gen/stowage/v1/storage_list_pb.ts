@@ -453,7 +453,7 @@ export type FolderUsage = Message<"stowage.v1.FolderUsage"> & {
   objects: bigint;
 
   /**
-   * Their sizes added up.
+   * Their sizes added up, at most 2^63 - 1.
    *
    * @generated from field: int64 bytes = 3;
    */

@@ -299,7 +299,7 @@ export const BackendStatisticsSchema: GenMessage<BackendStatistics> = /*@__PURE_
  */
 export type Figure = Message<"stowage.v1.Figure"> & {
   /**
-   * The number.
+   * The number, at most 2^63 - 1.
    *
    * @generated from field: int64 value = 1;
    */
@@ -307,7 +307,7 @@ export type Figure = Message<"stowage.v1.Figure"> & {
 
   /**
    * Counted; else estimated from a sample of what there is and from PostgreSQL's statistics, which
-   * ANALYZE keeps.
+   * ANALYZE keeps, or 2^63 - 1, which may stand for more.
    *
    * @generated from field: bool exact = 2;
    */
