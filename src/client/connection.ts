@@ -65,8 +65,8 @@ export class Connection {
   /**
    * Connects and resolves once the connection is READY.
    *
-   * @throws {CallError} `after_delay` when the time is over, with the last failure in words; `never`
-   * when the signal aborts, the client is closed or the time is none
+   * @throws {CallError} `after_delay` when the time is over, with the last failure in words;
+   * `never` when the signal aborts, the client is closed or the time is none
    */
   async ready(options: ReadyOptions = {}): Promise<void> {
     const { signal = NEVER, timeoutMs = this.#timeoutMs } = options;
