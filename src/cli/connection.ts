@@ -64,9 +64,18 @@ function failureSentence(error: unknown, server: string): string {
   const fields = error.violations
     .filter(({ field, description }) => error.message !== `${field}: ${description}`)
     .map(({ field, description }) => `${field}: ${description}`);
-  const detail = fields.length === 0 ? '' : ` (${fields.join('; ')})`;
+  const details = [...fields, ...subjectsOf(error)];
+  const detail = details.length === 0 ? '' : ` (${details.join('; ')})`;
   const id = errorTable[error.reason].retry === 'never' ? undefined : error.requestId;
   return `${error.reason}: ${error.message}${detail}${id === undefined ? '' : ` [${id}]`}`;
+}
+
+/** What the error is about, where its sentence does not name it: in quotes, as sentences do. */
+function subjectsOf({ message, metadata }: CallError): readonly string[] {
+  return ['object_key', 'prefix', 'project'].flatMap((name) => {
+    const value = metadata[name] ?? '';
+    return value === '' || message.includes(`"${value}"`) ? [] : [`${name}: ${value}`];
+  });
 }
 
 /** Reads a whole number within bounds, for an option. */

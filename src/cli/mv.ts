@@ -61,17 +61,28 @@ function goOn({ source }: Move): string {
 /** What a failure leaves. */
 function explain(move: Move): readonly string[] {
   if (move.count === 0) return [];
-  return [`${formatPlural(move.count, 'object is', 'objects are')} moved.`, goOn(move)];
+  const moved = formatPlural(move.count, 'object was', 'objects were');
+  return [`${moved} moved before that.`, goOn(move)];
+}
+
+/** What became of a folder, for programs. */
+function jsonOf({ count }: Move, isInterrupted: boolean): string {
+  return `${jsonText({ moved: count, interrupted: isInterrupted })}\n`;
 }
 
 async function movePrefix(client: StorageClient, move: Move): Promise<void> {
   const { source, destination, options, shell } = move;
   const names = { command: 'mv', done: 'moved', server: options.server, shell };
-  const isWhole = await withLongWork(names, (work) => moveAll(client, move, work));
+  const isWhole = await withLongWork(names, (work) => moveAll(client, move, work)).catch(
+    async (error: unknown) => {
+      const isInterrupted = shell.exitCode === interruptedExitCode;
+      if (options.json) await print(shell.stdout, jsonOf(move, isInterrupted));
+      throw error;
+    },
+  );
   const moved = formatPlural(move.count, 'object', 'objects');
   const sentence = `${moved} moved from ${escapeText(source)} to ${escapeText(destination)}\n`;
-  const json = `${jsonText({ moved: move.count, interrupted: !isWhole })}\n`;
-  await print(shell.stdout, options.json ? json : sentence);
+  await print(shell.stdout, options.json ? jsonOf(move, !isWhole) : sentence);
   if (isWhole) return;
   shell.stderr.write(`${goOn(move)}\n`);
   shell.exitCode = interruptedExitCode;

@@ -90,7 +90,9 @@ export async function carryLocked<Row extends sql.ChangedKey>(
 function refuseTaken(destinationKey: string | undefined): void {
   if (destinationKey === undefined) return;
   throw new StowageError('ALREADY_EXISTS', {
-    message: 'A live object has the destination key; nothing was moved: delete or move it first.',
+    message:
+      'A live object has the destination key; nothing of this call was moved: ' +
+      'delete or move it first.',
     metadata: { object_key: destinationKey },
   });
 }

@@ -92,7 +92,8 @@ function moveOf({ sourcePrefix, destinationPrefix }: MovePrefixRequest, sourceKe
   const destinationKey = destinationPrefix + sourceKey.slice(sourcePrefix.length);
   const bytes = Buffer.byteLength(destinationKey);
   if (bytes <= KEY_BYTES_MAX) return { sourceKey, destinationKey };
-  const description = `makes a key of ${bytes} bytes, at most ${KEY_BYTES_MAX}; nothing was moved`;
+  const size = `${bytes} bytes, at most ${KEY_BYTES_MAX}`;
+  const description = `makes a key of ${size}; nothing of this call was moved`;
   throw new StowageError('INVALID_REQUEST', {
     message: `destination_prefix: ${description}`,
     metadata: { object_key: sourceKey },

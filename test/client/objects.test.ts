@@ -225,8 +225,16 @@ describe('stowage mv', () => {
     expect(await printed('mv', tongues[2] ?? '', '🎉/发票')).toBe('中文/发票.pdf is now 🎉/发票\n');
     const { exitCode, stderr } = await stowage(['mv', 'a', 'b']);
     expect(exitCode).toBe(1);
-    expect(stderr).toMatch(/^stowage mv: ALREADY_EXISTS: /);
-    expect(await stowage(['mv', 'lost', 'c'])).toMatchObject({ exitCode: 1 });
+    expect(stderr).toMatch(
+      /^stowage mv: ALREADY_EXISTS: .*nothing of this call.* \(object_key: b\)/,
+    );
+    expect(await stowage(['mv', 'lost🎉', 'c'])).toEqual({
+      exitCode: 1,
+      stdout: '',
+      stderr:
+        'stowage mv: OBJECT_NOT_FOUND: There is no such object in the project. ' +
+        `(object_key: lost🎉; project: ${project})\n`,
+    });
     expect(keysOf(await printed('ls', '-r', '--json'))).toEqual(
       ['a', 'b', tongues[0], tongues[1], '🎉/party 🎂.png', '🎉/发票'].sort((one, other) =>
         Buffer.compare(Buffer.from(one ?? ''), Buffer.from(other ?? '')),

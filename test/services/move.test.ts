@@ -154,7 +154,7 @@ describe.each(doorNames)('moves through %s', (door) => {
       reason: 'ALREADY_EXISTS',
       metadata: { object_key: destinationKey },
     });
-    expect(refused.message).toContain('nothing was moved');
+    expect(refused.message).toContain('nothing of this call was moved');
     expect([await read(sourceKey), await read(destinationKey)]).toEqual(both);
     expect(await changesOf([sourceKey, destinationKey])).toHaveLength(2);
   });

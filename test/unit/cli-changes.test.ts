@@ -306,17 +306,25 @@ describe('stowage mv', () => {
   it('says how to go on where a folder is moved in part', async () => {
     const handlers: StorageHandlers = {
       movePrefix({ resumeToken }) {
-        if (resumeToken !== '') throw new StowageError('ALREADY_EXISTS');
+        if (resumeToken !== '') {
+          throw new StowageError('ALREADY_EXISTS', { metadata: { object_key: 'b/发票\u001b' } });
+        }
         return { moved: 1000n, resumeToken: 'on' };
       },
     };
     const { exitCode, stdout, stderr } = await runOver(handlers, ['mv', 'a/', 'b/']);
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
     expect(linesOf(stderr)).toEqual([
-      expect.stringMatching(/^stowage mv: ALREADY_EXISTS: /),
-      '1,000 objects are moved.',
+      expect.stringMatching(/^stowage mv: ALREADY_EXISTS: .* \(object_key: b\/发票\\x1b\)$/),
+      '1,000 objects were moved before that.',
       'The rest is still under a/: the same command goes on there.',
     ]);
+    const json = await runOver(handlers, ['mv', 'a/', 'b/', '--json']);
+    expect({ ...json, stderr: linesOf(json.stderr).length }).toEqual({
+      exitCode: 1,
+      stdout: '{"moved":1000,"interrupted":false}\n',
+      stderr: 3,
+    });
   });
 
   it.each([
