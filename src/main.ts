@@ -40,6 +40,16 @@ const serving = {
   print,
 };
 
+/**
+ * Commands whose output is all that they are for: a reader that goes has had enough of it. Others
+ * are cut off in what they do or judge, which must not look like success.
+ */
+const readings: ReadonlySet<string> = new Set([
+  ...['ls', 'get', 'search', 'du', 'stats', 'list', 'status'],
+]);
+/** The exit code where the reader goes; help and version are read before a command is known. */
+let goneReaderCode = 0;
+
 async function main(): Promise<void> {
   const client = loadClientDefaults();
   const program = new Command('stowage')
@@ -61,12 +71,16 @@ async function main(): Promise<void> {
     .addCommand(statsCommand(client))
     .addCommand(scanCommand(client))
     .addCommand(projectCommand(client));
+  program.hook('preAction', (_, command) => {
+    goneReaderCode = readings.has(command.name()) ? 0 : 1;
+  });
   await withUsage(program).parseAsync();
 }
 
 // Who reads the output has gone, as `| head` does: there is nobody left to tell.
 process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
-  if (code !== 'EPIPE') console.error(`stowage: the output cannot be written: ${message}`);
+  if (code === 'EPIPE') process.exit(goneReaderCode);
+  console.error(`stowage: the output cannot be written: ${message}`);
   process.exit(1);
 });
 
