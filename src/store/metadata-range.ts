@@ -5,6 +5,7 @@ import {
   type MetadataComparison,
 } from '../../gen/stowage/v1/storage_list_pb.js';
 import { invalidField, type StowageError } from '../errors.js';
+import { shellWord } from '../lib/shell-word.js';
 import { type MetadataType, metadataNames } from '../postgres/metadata-path.js';
 import type { Place } from './list-order.js';
 import { compareKeys, KEY_CEILING, prefixCeiling, prefixFloor } from './object-keys.js';
@@ -61,7 +62,7 @@ export function metadataRange(
 
 /** The error where the path of a range has no index that is ready: with the command for one. */
 export function notIndexed({ type, names }: MetadataRange): StowageError {
-  const command = `stowage index add metadata.${names.join('.')} --type ${type}`;
+  const command = `stowage index add ${shellWord(`metadata.${names.join('.')}`)} --type ${type}`;
   return invalidField(
     'metadata_comparisons[0].path',
     `has no index for values of type ${type} that is ready; run \`${command}\``,

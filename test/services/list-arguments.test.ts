@@ -102,6 +102,10 @@ describe.each(doorNames)('the arguments of a list through %s', (door) => {
       { ...equal('camera'), command: 'stowage index add metadata.camera --type text' },
       { ...equal('rank'), command: 'stowage index add metadata.rank --type text' },
       {
+        ...equal("größe of 'it'"),
+        command: String.raw`stowage index add 'metadata.größe of '\''it'\''' --type text`,
+      },
+      {
         ...equal('owner'),
         operand: number,
         command: 'stowage index add metadata.owner --type number',
