@@ -8,6 +8,7 @@ import { createServer } from 'node:net';
 import { Command } from 'commander';
 import type { Address, Config, PostgresSettings } from '../config.js';
 import { type EmbeddedCluster, startCluster } from '../embedded/index.js';
+import { shellWord } from '../lib/shell-word.js';
 import { migrateUp } from '../postgres/migrate.js';
 import { createServiceLogin } from '../postgres/service-login.js';
 import { type RunningServer, startServer } from '../server/run.js';
@@ -41,6 +42,7 @@ export function devCommand(dependencies: ServeDependencies): Command {
         const server = await serveCluster(cluster, config, print);
         print(readyLine(server));
         print(firstThing(server, config));
+        print(ownersThing(cluster));
         await asked;
         print('stopping; a second signal ends at once');
         await server.close();
@@ -94,4 +96,10 @@ function firstThing({ httpAddress }: RunningServer, config: Config): string {
     config.server.authToken === undefined ? '' : ' -H "authorization: Bearer $STOWAGE_AUTH_TOKEN"';
   const body = '{"object":{"objectKey":"hello.txt","storageBackend":"local","size":"5"}}';
   return `try:\n  curl -s ${url}${token} -H 'content-type: application/json' -d '${body}'`;
+}
+
+/** How commands reach the database itself, whose ports and password nobody has chosen. */
+function ownersThing({ loginUrl, passFile }: EmbeddedCluster): string {
+  const environment = `DATABASE_URL=${shellWord(loginUrl)} PGPASSFILE=${shellWord(passFile)}`;
+  return `for stowage doctor, index and migrate:\n  ${environment} npx stowage doctor`;
 }

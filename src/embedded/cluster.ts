@@ -4,7 +4,7 @@
  * situation there is, a split brain included.
  */
 import { rebuildFrom } from './backup.js';
-import type { Upstream } from './configuration.js';
+import { SUPERUSER, type Upstream } from './configuration.js';
 import type { ClusterContext } from './context.js';
 import { EmbeddedError } from './embedded-error.js';
 import type { EmbeddedNode } from './node.js';
@@ -82,6 +82,18 @@ export class EmbeddedCluster implements AsyncDisposable {
    */
   superuserUrl(name: string = this.#primaryName, database?: string): string {
     return this.node(name).url(database);
+  }
+
+  /** Where the superuser's password lies, in PostgreSQL's form; only its owner may read it. */
+  get passFile(): string {
+    return this.#hold.context.passFile;
+  }
+
+  /** The superuser's URL of all nodes and the cluster's database, for use with `passFile`. */
+  get loginUrl(): string {
+    const nodes = this.nodes.map(({ port }) => `127.0.0.1:${port}`).join(',');
+    const path = encodeURIComponent(this.#hold.context.database);
+    return `postgres://${SUPERUSER}@${nodes}/${path}`;
   }
 
   /** Kills a node with all of its processes at once, as a power failure would. */

@@ -76,7 +76,9 @@ async function connectToPrimary(connection: DatabaseLogin): Promise<Client> {
     await client.end();
   }
   throw new StowageError('NO_PRIMARY', {
-    message: `No primary answered: ${failures.map(messageOf).join('; ')}.`,
+    message:
+      `No primary answered: ${failures.map(messageOf).join('; ')}. ` +
+      'STOWAGE_ADMIN_URL names the database and its owner; `npm start` prints how to reach its own.',
     cause: new AggregateError(failures, 'no primary answered'),
   });
 }

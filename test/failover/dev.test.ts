@@ -1,8 +1,12 @@
 // `stowage dev` dies without a word, and starts again on what it had acknowledged.
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { createClient, createTransport, StorageService } from '../../src/client/index.js';
-import { buildProgram, type DevPlace, startDev } from '../support/program.js';
+import { until } from '../../src/lib/wait.js';
+import { buildProgram, type DevPlace, mainFile, startDev } from '../support/program.js';
 
 async function storageAt({ grpc }: DevPlace, work: (client: Storage) => Promise<void>) {
   const transport = createTransport({ endpoints: grpc });
@@ -34,6 +38,24 @@ describe('stowage dev', () => {
       const { object } = await storage.getObject({ objectKey: 'kept', freshness });
       expect(object?.revision).toBe(1n);
     });
+  });
+
+  it('prints how the database itself is reached, without its password', async () => {
+    await buildProgram();
+    await using server = await startDev();
+    const command = () => /^ {2}(DATABASE_URL=.*) npx stowage doctor$/m.exec(server.output())?.[1];
+    await until(() => command() !== undefined, { timeoutMs: 10_000, what: 'the command is said' });
+    const stowage = async (args: string) => {
+      const line = `${command()} node ${mainFile} ${args}`;
+      return (await promisify(execFile)('sh', ['-c', line])).stdout;
+    };
+    expect(await stowage('index add metadata.owner')).toContain('is indexed');
+    expect(await stowage('index list')).toContain('metadata.owner');
+    expect(await stowage('doctor')).toContain('password of PGPASSFILE');
+    const [, passFile = ''] = /PGPASSFILE=(\S+)/.exec(server.output()) ?? [];
+    const password = (await readFile(passFile, 'utf8')).trim().split(':').at(-1) ?? '';
+    expect(password.length).toBeGreaterThan(20);
+    expect(server.output()).not.toContain(password);
   });
 
   it('refuses a second one on the same data, and says who has it', async () => {
