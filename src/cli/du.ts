@@ -18,9 +18,12 @@ import { jsonText, print, type Shell } from './output.js';
 import { formatCount } from './scan/format.js';
 import { type Column, renderTable } from './table.js';
 
+/** Groups of duplicates, unless told otherwise. */
+const duplicatesShown = 20;
+
 interface UsageOptions extends ObjectOptions {
   readonly duplicates: boolean;
-  readonly limit: number;
+  readonly limit?: number;
   readonly backend?: string;
   readonly sort: 'key' | 'size';
   readonly bytes: boolean;
@@ -78,12 +81,24 @@ export function duCommand(defaults: ClientDefaults, shell: Shell = process): Com
     .option('--backend <name>', 'only this storage backend', notEmpty)
     .option('--bytes', 'sizes to the byte', false)
     .option('--duplicates', 'what is there more than once, the largest first', false)
-    .option('--limit <count>', 'duplicates of so many objects', limitNumber, 20);
+    .addOption(
+      new Option(
+        '--limit <count>',
+        `with --duplicates: so many groups (default: ${duplicatesShown})`,
+      ).argParser(limitNumber),
+    );
   return withObjectOptions(command, defaults).action(
     async (prefix: string, options: UsageOptions) => {
+      const { duplicates, limit = duplicatesShown } = options;
+      if (!duplicates && options.limit !== undefined) {
+        command.error('error: --limit is for --duplicates: a longer prefix shows fewer folders');
+      }
+      if (duplicates && command.getOptionValueSource('sort') === 'cli') {
+        command.error('error: --sort is for folders: --duplicates has the largest first');
+      }
       await callService(StorageService, { name: 'du', options, defaults, shell }, (client) =>
-        options.duplicates
-          ? printDuplicates(client, { ...options, prefix }, shell)
+        duplicates
+          ? printDuplicates(client, { ...options, limit, prefix }, shell)
           : printUsage(client, prefix, { options, shell }),
       );
     },

@@ -120,7 +120,8 @@ async function remove(request: Request): Promise<number> {
     if (count === 0 || found.isInterrupted) return tell(way, { ...found, count: 0 }, request);
     const state = options.force ? '' : ' deleted';
     const what = count === 1 ? `1${state} object` : objects(count).replace(' ', `${state} `);
-    if (!(await confirm(shell, `Remove ${what} and all versions for good?`))) {
+    const place = `under ${request.names.map(escapeText).join(', ')} in project ${options.project}`;
+    if (!(await confirm(shell, `Remove ${what} ${place} and all versions for good?`))) {
       shell.stderr.write('Nothing is removed.\n');
       return failedExitCode;
     }

@@ -222,7 +222,9 @@ describe('stowage rm --purge', () => {
     const { removed, handlers } = purging();
     const ran = await runOver(handlers, ['rm', '-rf', '--purge', 'p'], { isTerminal: true, input });
     expect(ran).toMatchObject({ exitCode: 0, stdout: '1,500 objects removed for good\n' });
-    expect(ran.stderr).toContain('Remove 1,500 objects and all versions for good? [y/N] ');
+    expect(ran.stderr).toContain(
+      'Remove 1,500 objects under p/ in project default and all versions for good? [y/N] ',
+    );
     expect(removed).toEqual([true, true]);
   });
 
@@ -230,7 +232,9 @@ describe('stowage rm --purge', () => {
     const { removed, handlers } = purging();
     const ran = await runOver(handlers, ['rm', '-r', '--purge', 'p'], { isTerminal: true, input });
     expect(ran).toMatchObject({ exitCode: 1, stdout: '' });
-    expect(ran.stderr).toContain('Remove 1,500 deleted objects and all versions for good?');
+    expect(ran.stderr).toContain(
+      'Remove 1,500 deleted objects under p/ in project default and all versions for good?',
+    );
     expect(ran.stderr).toContain('Nothing is removed.\n');
     expect(removed).toEqual([]);
   });

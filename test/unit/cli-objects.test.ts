@@ -52,6 +52,15 @@ describe('stowage ls', () => {
       ['--where', 'metadata.a>=1', '--where', 'metadata.a<2'],
       { metadataComparisons: [{ path: 'a' }, { path: 'a' }], delimiter: '', orderBy: '' },
     ],
+    [
+      ['--where', 'metadata.a!b=""', '--where', 'metadata.a!b<"=x"'],
+      {
+        metadataComparisons: [
+          { path: 'a!b', operand: { case: 'text', value: '' } },
+          { path: 'a!b', operand: { case: 'text', value: '=x' } },
+        ],
+      },
+    ],
   ])('with %j asks for it', async (args, expected) => {
     let asked: unknown;
     const handlers: StorageHandlers = {
@@ -93,6 +102,22 @@ describe('stowage ls', () => {
     const { exitCode, stdout, stderr } = await runOver({}, ['ls', ...args]);
     expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
     expect(stderr).toMatch(/^error: /);
+  });
+});
+
+describe('stowage ls --where', () => {
+  it.each([
+    ['metadata.rank!=1', '!= is no operator'],
+    ['metadata.rank==1', '== is no operator'],
+    ['metadata.rank=>1', '=> is no operator'],
+    ['metadata.rank<>1', '<> is no operator'],
+    ['metadata.rank>=', 'no value stands behind >='],
+    ['metadata.rank= ', 'no value stands behind ='],
+    ['metadata.rank', 'must be like metadata.owner>=a'],
+  ])('says what is wrong with %j', async (comparison, sentence) => {
+    const { exitCode, stderr } = await runOver({}, ['ls', '--where', comparison]);
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain(sentence);
   });
 });
 
@@ -176,6 +201,15 @@ describe('stowage search', () => {
 });
 
 describe('stowage du', () => {
+  it.each([
+    [['--limit', '3'], '--limit is for --duplicates'],
+    [['--duplicates', '--sort', 'size'], '--sort is for folders'],
+  ])('refuses %j, which would do nothing', async (args, sentence) => {
+    const { exitCode, stderr } = await runOver({}, ['du', ...args]);
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain(sentence);
+  });
+
   const usage = {
     objects: 1_300n,
     bytes: 10_000_000_000_000n,

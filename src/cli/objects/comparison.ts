@@ -18,7 +18,8 @@ const operators: Readonly<Record<string, ComparisonOperator>> = {
   '>=': ComparisonOperator.GREATER_OR_EQUAL,
 };
 
-const form = /^metadata\.([^=<>]+)(<=|>=|=|<|>)(.*)$/s;
+// All signs up to the operand: what is none of the operators is refused, not read as another one.
+const form = /^metadata\.([^=<>]+?)(!?[=<>]+)(.*)$/s;
 
 /** A number or a text in quotes, as JSON has them; whatever is neither is the text itself. */
 function operandOf(text: string): NonNullable<Comparison['operand']> {
@@ -35,9 +36,20 @@ function operandOf(text: string): NonNullable<Comparison['operand']> {
 /** Reads `metadata.owner>=a`; for an option that may be given several times. */
 export function addComparison(text: string, before: readonly Comparison[]): Comparison[] {
   const [, path, operator = '', value = ''] = form.exec(text) ?? [];
-  const known = operators[operator];
-  if (path === undefined || known === undefined) {
+  if (path === undefined) {
     throw new InvalidArgumentError('must be like metadata.owner>=a, with =, <, <=, > or >=.');
+  }
+  const known = operators[operator];
+  if (known === undefined) {
+    throw new InvalidArgumentError(
+      `${operator} is no operator, which are =, <, <=, > and >=; a text that begins with one of ` +
+        'these signs stands in double quotes.',
+    );
+  }
+  if (value.trim() === '') {
+    throw new InvalidArgumentError(
+      `no value stands behind ${operator}; the empty text is two double quotes.`,
+    );
   }
   return [...before, { path: path.trim(), operator: known, operand: operandOf(value.trim()) }];
 }
