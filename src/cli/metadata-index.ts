@@ -10,7 +10,9 @@ import {
 } from '../postgres/metadata-indexes.js';
 import type { MetadataType } from '../postgres/metadata-path.js';
 import { createBuildProgress } from './metadata-index-progress.js';
+import { jsonText } from './output.js';
 import { formatBytes, formatCount } from './scan/format.js';
+import { escapeText } from './scan/names.js';
 import { type Column, renderTable } from './table.js';
 
 /** What the command needs of its surroundings. */
@@ -39,7 +41,7 @@ export function indexCommand({ database, print, progress }: IndexDependencies): 
       try {
         const added = await addMetadataIndex({ database: database(), path, type, log, onProgress });
         shown.stop(added);
-        print(`${path} (${type}) ${added ? 'is indexed' : 'was indexed already'}`);
+        print(`${escapeText(path)} (${type}) ${added ? 'is indexed' : 'was indexed already'}`);
       } finally {
         shown.stop(false);
       }
@@ -49,15 +51,17 @@ export function indexCommand({ database, print, progress }: IndexDependencies): 
   withPath(command.command('drop').description('drop an index; nobody is held up')).action(
     async (path: string, { type }: TypeOptions) => {
       await dropMetadataIndex({ database: database(), path, type });
-      print(`${path} (${type}) is no longer indexed`);
+      print(`${escapeText(path)} (${type}) is no longer indexed`);
     },
   );
 
   command
     .command('list')
     .description('list the indexes with their size and use')
-    .action(async () => {
-      for (const line of tableOf(await listMetadataIndexes(database()))) print(line);
+    .option('--json', 'print JSON', false)
+    .action(async ({ json }: { readonly json: boolean }) => {
+      const indexes = await listMetadataIndexes(database());
+      for (const line of json ? [jsonOf(indexes)] : tableOf(indexes)) print(line);
     });
 
   return command;
@@ -80,6 +84,12 @@ const columns: readonly Column<MetadataIndexStatus>[] = [
   { title: 'SIZE', cell: ({ bytes }) => formatBytes(bytes), align: 'right' },
   { title: 'SCANS', cell: ({ scans }) => formatCount(scans), align: 'right' },
 ];
+
+/** Paths as the other commands take them. */
+function jsonOf(indexes: readonly MetadataIndexStatus[]): string {
+  const named = indexes.map((index) => ({ ...index, path: `metadata.${index.path}` }));
+  return jsonText(named, 2);
+}
 
 function tableOf(indexes: readonly MetadataIndexStatus[]): readonly string[] {
   if (indexes.length === 0) return ['there are no indexes of the metadata'];

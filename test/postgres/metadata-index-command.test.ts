@@ -91,6 +91,31 @@ describe('stowage index', () => {
     expect(await indexes()).toEqual([]);
   });
 
+  it('prints nothing of a path that a terminal acts on, and JSON that means the same', async () => {
+    const path = 'metadata.a\u001b[2J\u202e发票';
+    const said = [await run('add', path), await run('list'), await run('list', '--json')];
+    const [added = '', table = '', json = ''] = said.map(({ lines }) => lines.join('\n'));
+    expect(added).toBe('metadata.a\\x1b[2J\\u{202e}发票 (text) is indexed');
+    expect(table).toContain('metadata.a\\x1b[2J\\u{202e}发票');
+    expect(['\u001b', '\u202e'].filter((each) => json.includes(each))).toEqual([]);
+    const index = { path, type: 'text', state: 'ready', bytes: 8192, scans: 0 };
+    expect(JSON.parse(json)).toEqual([index]);
+    expect((await run('drop', path)).lines.join()).not.toContain('\u001b');
+  });
+
+  it('names the setting of the database where none answers', async () => {
+    const { url } = database;
+    const command = indexCommand({
+      database: () => url.replace(/:\d+\//, ':1/'),
+      print: () => undefined,
+      progress: new PassThrough() as unknown as NodeJS.WriteStream,
+    });
+    await expect(command.parseAsync(['list'], { from: 'user' })).rejects.toMatchObject({
+      reason: 'NO_PRIMARY',
+      message: expect.stringContaining('STOWAGE_ADMIN_URL'),
+    });
+  });
+
   it.each([
     ['owner', 'path: begins with metadata.'],
     ['metadata.', 'path: has names'],
