@@ -78,7 +78,7 @@ async function connectToPrimary(connection: DatabaseLogin): Promise<Client> {
   throw new StowageError('NO_PRIMARY', {
     message:
       `No primary answered: ${failures.map(messageOf).join('; ')}. ` +
-      'STOWAGE_ADMIN_URL names the database and its owner; `npm start` prints how to reach its own.',
+      'STOWAGE_ADMIN_URL names the database and its owner; `npm start` tells its own.',
     cause: new AggregateError(failures, 'no primary answered'),
   });
 }
