@@ -6,6 +6,11 @@ import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
 interface ProjectOptions {
   /** Whether the project's files share one embedded cluster, started before the first of them. */
   readonly cluster?: boolean;
+  /**
+   * Whether each file loads its modules anew. Where not, half of the time of quick files is saved,
+   * and no file may leave anything behind in a module.
+   */
+  readonly isolate?: boolean;
   /** Whether files run one after another: each wants the machine's clock and ports to itself. */
   readonly serial?: boolean;
   readonly testTimeoutMs?: number;
@@ -16,15 +21,16 @@ function project(
   include: readonly string[],
   options: ProjectOptions = {},
 ): TestProjectConfiguration {
-  const { cluster = false, serial = false, testTimeoutMs = 30_000 } = options;
+  const { cluster = false, isolate = false, serial = false, testTimeoutMs = 30_000 } = options;
   return {
     extends: true,
     test: {
       name,
       include: [...include],
       testTimeout: testTimeoutMs,
+      isolate,
       ...(cluster ? { globalSetup: ['test/support/global-setup.ts'] } : {}),
-      ...(serial ? { fileParallelism: false } : {}),
+      ...(serial ? { fileParallelism: false, sequence: { groupOrder: 1 } } : {}),
     },
   };
 }
@@ -36,15 +42,14 @@ export default defineConfig({
     maxWorkers: Math.max(2, availableParallelism() - 1),
     hookTimeout: 60_000,
     teardownTimeout: 30_000,
-    // A file finds the modules that others have loaded: half of the time of the quick ones was to
-    // load them again. So no file may leave anything behind in them.
-    isolate: false,
     allowOnly: false,
     passWithNoTests: true,
     projects: [
       project('unit', ['test/unit/**/*.test.ts', 'test/tidy.test.ts', 'test/lock.test.ts']),
       project('postgres', ['test/postgres/**/*.test.ts', 'test/statements.test.ts'], {
         cluster: true,
+        // Its files make statements of their own, and the registry of statements is one a process.
+        isolate: true,
       }),
       project('services', ['test/services/**/*.test.ts', 'test/contract.test.ts'], {
         cluster: true,

@@ -178,7 +178,8 @@ describe('stowage index', () => {
     return until(
       async () => {
         const [row] = await admin.query<{ pid: number }>(
-          'select pid from pg_stat_progress_create_index where datname = current_database()',
+          `select pid from pg_stat_progress_create_index
+           where datname = current_database() and phase like 'waiting for writers%'`,
         );
         return row?.pid;
       },

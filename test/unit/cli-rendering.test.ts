@@ -99,7 +99,7 @@ describe('a comparison', () => {
     ['metadata.year<=2024', 'year', ComparisonOperator.LESS_OR_EQUAL, 2024],
     ['metadata.a<-1.5e3', 'a', ComparisonOperator.LESS, -1500],
     ['metadata.a>b=c', 'a', ComparisonOperator.GREATER, 'b=c'],
-    ['metadata.владелец=', 'владелец', ComparisonOperator.EQUAL, ''],
+    ['metadata.владелец=""', 'владелец', ComparisonOperator.EQUAL, ''],
     ['metadata.a=true', 'a', ComparisonOperator.EQUAL, 'true'],
   ])('%s', (text, path, operator, value) => {
     const operand = { case: typeof value === 'number' ? 'number' : 'text', value };
