@@ -23,6 +23,7 @@ const OBJECTS = 20_000;
 
 let database: TestDatabase;
 let service: TestConnection;
+let serverVersion: number;
 
 const time = new Date().toISOString();
 const keyOf = (n: number) => `k/${String(n).padStart(5, '0')}`;
@@ -58,6 +59,10 @@ beforeAll(async () => {
     await admin.query(`alter table ${table} set (autovacuum_enabled = false)`);
   }
   service = await database.connect(database.serviceUrl);
+  const [server] = await service.query<{ version: string }>(
+    `select current_setting('server_version_num') as version`,
+  );
+  serverVersion = Number(server?.version);
   await service.query('set plan_cache_mode = force_generic_plan');
   for (const [{ name, text }, paramsOf] of asked) {
     await service.query(`prepare "${name}" as ${text}`);
@@ -92,7 +97,9 @@ async function run({ name }: Statement<unknown>, params: readonly unknown[]) {
 
 it.each(asked)('$name reads one object of many for one', async (statement, paramsOf) => {
   const { buffers, plan } = await run(statement, paramsOf([keyOf(7_777)]));
-  expect(buffers, plan).toBeLessThan(200);
+  // Before 17 an index that is asked for several keys gives them in no order, so that an early plan
+  // which locks in order passes the project's part of the index, though none of its objects.
+  expect(buffers, plan).toBeLessThan(serverVersion >= 170_000 ? 200 : 600);
 });
 
 it.each(asked)('$name tries no key of a batch with each other', async (statement, paramsOf) => {
