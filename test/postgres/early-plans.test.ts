@@ -98,8 +98,9 @@ async function run({ name }: Statement<unknown>, params: readonly unknown[]) {
 it.each(asked)('$name reads one object of many for one', async (statement, paramsOf) => {
   const { buffers, plan } = await run(statement, paramsOf([keyOf(7_777)]));
   // Before 17 an index that is asked for several keys gives them in no order, so that an early plan
-  // which locks in order passes the project's part of the index, though none of its objects.
-  expect(buffers, plan).toBeLessThan(serverVersion >= 170_000 ? 200 : 600);
+  // which locks in order passes the project's part of the index, though none of its objects; and 17
+  // may still do so where it joins.
+  expect(buffers, plan).toBeLessThan(serverVersion >= 180_000 ? 200 : 600);
 });
 
 it.each(asked)('$name tries no key of a batch with each other', async (statement, paramsOf) => {
