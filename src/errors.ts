@@ -186,6 +186,16 @@ export const errorTable: Readonly<Record<Reason, ErrorRow>> = {
     'never',
     'The message is over the limit; send smaller ones.',
   ),
+  NODE_NOT_FOUND: row(
+    Code.NOT_FOUND,
+    'never',
+    'There is no such database node; ClusterService.GetTopology tells the names.',
+  ),
+  TIMELINE_NOT_FOUND: row(
+    Code.FAILED_PRECONDITION,
+    'never',
+    'No node takes writes on that timeline; ClusterService.GetTopology tells what they claim.',
+  ),
   CANCELLED: row(Code.CANCELLED, 'same_request_id', 'The caller cancelled the call.'),
 };
 

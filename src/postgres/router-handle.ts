@@ -1,5 +1,8 @@
 /** The router's life and what it tells of the cluster, for who starts and watches it. */
 
+import type { Limits } from '../lib/interruption.js';
+import type { TopologyEvent } from './events.js';
+import type { FenceReason, TimelineRow } from './history.js';
 import type { PoolSnapshot } from './pool.js';
 import type { Router } from './router-api.js';
 import type { Sealer } from './sealed.js';
@@ -19,10 +22,24 @@ export interface NodeSnapshot {
   /** `host:port`. */
   readonly name: string;
   readonly state: NodeState;
+  /** Why it is fenced; undefined in every other state. */
+  readonly fence: FenceReason | undefined;
+  /** Of the newest row of its history; undefined where it is not known. */
+  readonly timeline: number | undefined;
   /** 0 on the primary; undefined where nobody can tell. */
   readonly lagMs: number | undefined;
+  /** How many bytes of WAL it is behind the primary; undefined where nobody can tell. */
+  readonly lagBytes: bigint | undefined;
   /** Flushed by a primary, replayed by a standby; the last that was told. */
   readonly lsn: bigint | undefined;
+  /** When its postmaster started, as PostgreSQL writes it. */
+  readonly startedAt: string | undefined;
+  /** How long ago its last answer was asked for; undefined where there was none. */
+  readonly answeredMsAgo: number | undefined;
+  /** A command keeps calls away, in force once it is a standby. */
+  readonly isDrained: boolean;
+  /** A passing fault keeps calls away that another node can take. */
+  readonly isDoubted: boolean;
   readonly pools: { readonly unary: PoolSnapshot; readonly streams: PoolSnapshot };
 }
 
@@ -35,10 +52,23 @@ export interface TopologySnapshot {
   /** Of the last primary that was known. */
   readonly timeline: number | undefined;
   readonly systemIdentifier: bigint | undefined;
+  /** Rises by one with each primary or timeline that is taken. */
+  readonly epoch: number;
+  /** The present history, oldest first. */
+  readonly history: readonly TimelineRow[];
   /** Writes can be taken. */
   readonly hasPrimary: boolean;
   /** Some node can be read. */
   readonly canRead: boolean;
+}
+
+/** The cluster, and what changed it. */
+export interface TopologyChange {
+  readonly topology: TopologySnapshot;
+  /** Undefined in the first one, and where nothing changed for `heartbeatMs`. */
+  readonly transition: TopologyEvent | undefined;
+  /** When it was seen, on the clock of `Date.now()`. */
+  readonly atMs: number;
 }
 
 /** A router with its life. Leaving its scope closes it. */
@@ -54,4 +84,16 @@ export interface RouterHandle extends Router, AsyncDisposable {
   close(timeoutMs?: number): Promise<void>;
   /** The cluster as it is known now. */
   topology(): TopologySnapshot;
+  /**
+   * The topology, then each transition in order with the topology after it, without gaps; the
+   * topology alone where nothing changed for `heartbeatMs`. Ends when the signal aborts.
+   * @throws StowageError SLOW_CONSUMER when 1,000 transitions wait; the signal's reason.
+   */
+  watch(signal: AbortSignal, heartbeatMs: number): AsyncGenerator<TopologyChange, void, undefined>;
+  /**
+   * Goes on with the primary of a lower timeline than was seen; resolves once it is the primary.
+   * @param by who says so.
+   * @throws StowageError TIMELINE_NOT_FOUND when no node takes writes on the timeline.
+   */
+  acceptTimeline(timeline: number, by: string, limits: Limits): Promise<void>;
 }

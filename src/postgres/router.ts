@@ -17,7 +17,12 @@ import { chooseNode, type Demand, lagOf, type Route } from './freshness.js';
 import { forAtMost } from './lease.js';
 import { parseLsn } from './lsn.js';
 import type { Committed, StreamOptions, Transaction, TupleCollector } from './router-api.js';
-import type { RouterHandle, RouterOptions, TopologySnapshot } from './router-handle.js';
+import type {
+  RouterHandle,
+  RouterOptions,
+  TopologyChange,
+  TopologySnapshot,
+} from './router-handle.js';
 import { readScopeStep } from './scope.js';
 import type { Sealer, TokenKey } from './sealed.js';
 import { nodeEvidence, toStowageError } from './sqlstate.js';
@@ -300,16 +305,40 @@ class NodeRouter implements RouterHandle {
       const view = nodes.get(node.name);
       const state = view?.state ?? 'unknown';
       const lagMs = state === 'primary' ? 0 : view && lagOf(view, nowMs);
-      return { name: node.name, state, lagMs, lsn: view?.report?.lsn, pools: node.snapshot() };
+      return {
+        name: node.name,
+        state,
+        fence: undefined,
+        timeline: view?.report?.timeline,
+        lagMs,
+        lagBytes: undefined,
+        lsn: view?.report?.lsn,
+        startedAt: view?.report?.startedAt,
+        answeredMsAgo: view?.report && nowMs - view.report.askedAtMs,
+        isDrained: false,
+        isDoubted: false,
+        pools: node.snapshot(),
+      };
     });
     return {
       nodes: snapshots,
       primary,
       timeline,
       systemIdentifier,
+      epoch: 0,
+      history: [],
       hasPrimary: primary !== undefined,
       canRead: snapshots.some(({ state }) => state === 'primary' || state === 'standby'),
     };
+  }
+
+  // biome-ignore lint/correctness/useYield: scaffold
+  async *watch(): AsyncGenerator<TopologyChange, void, undefined> {
+    throw new StowageError('UNIMPLEMENTED');
+  }
+
+  async acceptTimeline(): Promise<void> {
+    throw new StowageError('UNIMPLEMENTED');
   }
 
   async close(timeoutMs: number = CLOSE_TIMEOUT_MS): Promise<void> {

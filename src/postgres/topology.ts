@@ -10,7 +10,14 @@
  * - `standby`: reads.
  * - `unreachable`: nothing; the connection failed, or two probes in a row went unanswered.
  */
-export type NodeState = 'unknown' | 'primary' | 'standby' | 'unreachable';
+export type NodeState =
+  | 'unknown'
+  | 'primary'
+  | 'standby'
+  | 'lagging'
+  | 'draining'
+  | 'unreachable'
+  | 'fenced';
 
 /** What a node said of itself. */
 export interface NodeReport {
