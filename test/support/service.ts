@@ -24,15 +24,19 @@ export interface Clients {
 }
 
 /** A running server and the ways to it. */
-export interface TestService extends AsyncDisposable {
+export interface OpenServer extends AsyncDisposable {
   /** gRPC on door 1 by the product's client; Connect with JSON over HTTP/2 on door 2. */
   readonly doors: Readonly<Record<DoorName, Clients>>;
   readonly server: RunningServer;
-  readonly database: TestDatabase;
   /** `http://127.0.0.1:port` of the HTTP door. */
   readonly httpUrl: string;
   /** `127.0.0.1:port` of the gRPC door. */
   readonly grpcTarget: string;
+}
+
+/** A running server on a database of its own. */
+export interface TestService extends OpenServer {
+  readonly database: TestDatabase;
   /** Runs SQL on the primary as the superuser. */
   sql<Row extends Record<string, unknown>>(
     text: string,
@@ -43,20 +47,18 @@ export interface TestService extends AsyncDisposable {
 }
 
 /**
- * Starts a server, by default on the shared cluster; `environment` is laid over the settings that a
- * test needs.
+ * Starts a server on a migrated database.
+ * @param nodes `host:port` of each.
+ * @param environment is laid over the settings that a test needs.
  */
-export async function startService(
-  environment: Record<string, string> = {},
-  cluster: Pick<SharedCluster, 'nodes'> = sharedCluster(),
-): Promise<TestService> {
-  const primary = cluster.nodes.find(({ role }) => role === 'primary');
-  if (primary === undefined) throw new Error('the shared cluster has no primary');
-  const database = await createTestDatabase(primary.url);
+export async function openServer(
+  database: TestDatabase,
+  nodes: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<OpenServer> {
   const service = new URL(database.serviceUrl ?? '');
-  const nodes = cluster.nodes.map(({ host, port }) => `${host}:${port}`).join(',');
   const { postgres, server: settings } = parseConfig({
-    POSTGRES_HOST: nodes,
+    POSTGRES_HOST: nodes.join(','),
     POSTGRES_DB: database.name,
     POSTGRES_USER: service.username,
     POSTGRES_PASSWORD: service.password,
@@ -64,14 +66,11 @@ export async function startService(
     STOWAGE_HTTP_ADDRESS: '127.0.0.1:0',
     ...environment,
   });
-  const caughtUp = () => waitForStandbys(database, cluster);
-  await caughtUp();
   const server = await startServer({ postgres, server: settings });
   const grpcTarget = `127.0.0.1:${server.grpcAddress.port}`;
   const httpUrl = `http://127.0.0.1:${server.httpAddress.port}`;
   const stowage = createStowage({ endpoints: grpcTarget });
   const sessionManager = new Http2SessionManager(httpUrl);
-  const connection = await database.connect();
   return {
     doors: {
       gRPC: stowage,
@@ -85,15 +84,39 @@ export async function startService(
       ),
     },
     server,
-    database,
     httpUrl,
     grpcTarget,
-    sql: (text, values) => connection.query(text, values),
-    waitUntilCaughtUp: caughtUp,
     async [Symbol.asyncDispose]() {
       stowage.close();
       sessionManager.abort();
       await server.close();
+    },
+  };
+}
+
+/**
+ * Starts a server, by default on the shared cluster; `environment` is laid over the settings that a
+ * test needs.
+ */
+export async function startService(
+  environment: Readonly<Record<string, string>> = {},
+  cluster: Pick<SharedCluster, 'nodes'> = sharedCluster(),
+): Promise<TestService> {
+  const primary = cluster.nodes.find(({ role }) => role === 'primary');
+  if (primary === undefined) throw new Error('the shared cluster has no primary');
+  const database = await createTestDatabase(primary.url);
+  const nodes = cluster.nodes.map(({ host, port }) => `${host}:${port}`);
+  const caughtUp = () => waitForStandbys(database, cluster);
+  await caughtUp();
+  const opened = await openServer(database, nodes, environment);
+  const connection = await database.connect();
+  return {
+    ...opened,
+    database,
+    sql: (text, values) => connection.query(text, values),
+    waitUntilCaughtUp: caughtUp,
+    async [Symbol.asyncDispose]() {
+      await opened[Symbol.asyncDispose]();
       await database.drop();
     },
   };

@@ -1,4 +1,4 @@
-/** A line to a server that counts what passes it, and can be cut. */
+/** A line to a server that counts what passes it, and fails in each of the ways that lines have. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
@@ -10,24 +10,35 @@ export interface TcpProxy extends AsyncDisposable {
   readonly bytes: number;
   /** When connections were asked for, on the clock of `performance.now()`. */
   readonly attempts: readonly number[];
-  /** Ends every connection, and each that comes, until it is told otherwise. */
-  refuse(isRefusing: boolean): void;
+  /** Ends every connection, and each that comes, until `restore`. */
+  refuse(): void;
+  /**
+   * Takes every connection and forwards nothing, without an end of any, until `restore`: what was
+   * sent meanwhile arrives then, as it does behind a switch that stood still.
+   */
+  blackhole(): void;
+  /** Forwards again. */
+  restore(): void;
+  /** Ends every connection at once, as a firewall does; those that come are served. */
+  reset(): void;
+  /** Leads connections that come from here on to another server; open ones stay where they are. */
+  retarget(target: string): void;
 }
 
 /** Opens a proxy to `target`, a URL. */
 export async function openProxy(target: string): Promise<TcpProxy> {
-  const { hostname, port } = new URL(target);
   const sockets = new Set<Socket>();
   const attempts: number[] = [];
+  let upstream = new URL(target);
   let bytes = 0;
-  let isRefusing = false;
+  let mode: 'forwarding' | 'refusing' | 'silent' = 'forwarding';
   const server = createServer((caller) => {
     attempts.push(performance.now());
-    if (isRefusing) {
+    if (mode === 'refusing') {
       caller.destroy();
       return;
     }
-    const line = connect(Number(port), hostname);
+    const line = connect(Number(upstream.port), upstream.hostname);
     for (const [from, to] of [
       [caller, line],
       [line, caller],
@@ -42,6 +53,7 @@ export async function openProxy(target: string): Promise<TcpProxy> {
         sockets.delete(from);
         to.destroy();
       });
+      if (mode === 'silent') from.pause();
     }
   });
   server.listen(0, '127.0.0.1');
@@ -55,9 +67,23 @@ export async function openProxy(target: string): Promise<TcpProxy> {
       return bytes;
     },
     attempts,
-    refuse: (isToRefuse) => {
-      isRefusing = isToRefuse;
-      if (isToRefuse) end();
+    refuse: () => {
+      mode = 'refusing';
+      end();
+    },
+    blackhole: () => {
+      mode = 'silent';
+      for (const socket of sockets) socket.pause();
+    },
+    restore: () => {
+      mode = 'forwarding';
+      for (const socket of sockets) socket.resume();
+    },
+    reset: () => {
+      for (const socket of sockets) socket.resetAndDestroy();
+    },
+    retarget: (other) => {
+      upstream = new URL(other);
     },
     [Symbol.asyncDispose]: async () => {
       server.close();

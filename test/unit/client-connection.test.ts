@@ -173,7 +173,7 @@ describe('the way back', () => {
     const { grpcUrl } = await openServer();
     await using proxy = await openProxy(grpcUrl);
     const client = open({ endpoints: proxy.address });
-    proxy.refuse(true);
+    proxy.refuse();
     const ready = client.ready({ timeoutMs: 30_000 });
     const tries = () => until(() => proxy.attempts.length >= 6, { timeoutMs: 20_000, what: 'six' });
     await tries();
@@ -183,7 +183,7 @@ describe('the way back', () => {
       expect(gapMs, `gap ${index}`).toBeGreaterThan(90 * 1.28 ** index);
       expect(gapMs, `gap ${index}`).toBeLessThan(100 * 1.92 ** index + 2_000);
     }
-    proxy.refuse(false);
+    proxy.restore();
     await ready;
   });
 
@@ -202,12 +202,12 @@ describe('the way back', () => {
     }
     const ingesting = failure(collect(storage.ingestObjects(unended())));
     await until(() => seen.taken > 0, { timeoutMs: 5_000, what: 'the batch is taken' });
-    proxy.refuse(true);
+    proxy.refuse();
     const lost = { code: Code.Unavailable, reason: undefined };
     expect(await hanging).toMatchObject({ ...lost, retry: 'after_delay' });
     expect(await streaming).toMatchObject({ ...lost, retry: 'resume' });
     expect(await ingesting).toMatchObject({ ...lost, retry: 'same_request_id' });
-    proxy.refuse(false);
+    proxy.restore();
     const startedMs = performance.now();
     await storage.getObject({ objectKey: 'a' });
     expect(performance.now() - startedMs).toBeLessThan(2_000);

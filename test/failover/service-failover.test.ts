@@ -1,0 +1,149 @@
+/** A server whose database nodes crash, are promoted and come back, with callers at work. */
+import { beforeAll, describe, expect, it } from 'vitest';
+import { useFailingService } from '../support/failing-service.js';
+import { type LoadOutcome, objectOf, startLoad } from '../support/load.js';
+import { failure } from '../support/service.js';
+
+const test = useFailingService();
+const { nodes } = test;
+
+/** Every node has it from the beginning. */
+const known = 'known';
+
+beforeAll(async () => {
+  await test.recordEverywhere(known);
+});
+
+/** The present primary, the standby that is to follow it in office, and the other one. */
+const cast = (): [former: string, next: string, other: string] => {
+  const [next, other] = nodes.cluster.standbys.map(({ name }) => name);
+  return [nodes.cluster.primary.name, next ?? '', other ?? ''];
+};
+
+/** Every acknowledged write is there, and none was done twice. */
+async function expectAppliedOnce({ acknowledged }: LoadOutcome): Promise<void> {
+  const rows = await nodes.sql<{ object_key: string; changes: string }>(
+    nodes.cluster.primary.name,
+    `select object_key, count(*) as changes from storage_changes
+     where object_key = any($1) and revision = 1 group by object_key order by object_key`,
+    [acknowledged],
+  );
+  const [{ objects } = { objects: '0' }] = await nodes.sql<{ objects: string }>(
+    nodes.cluster.primary.name,
+    'select count(*) as objects from storage_objects where object_key = any($1) and revision = 1',
+    [acknowledged],
+  );
+  expect(rows).toEqual([...acknowledged].sort().map((key) => ({ object_key: key, changes: '1' })));
+  expect(Number(objects)).toBe(acknowledged.length);
+}
+
+describe('A server under load', () => {
+  it('answers every call while its primary crashes and another is promoted', async () => {
+    const [former, next, other] = cast();
+    // What is acknowledged is on the standby too, so that no tail is lost with the primary.
+    await nodes.alter(former, `alter system set synchronous_standby_names = '${next}'`);
+    const load = startLoad(test.storage, { prefix: 'crash', known });
+    await load.moreWrites(20);
+    const told = test.transitions.mark();
+    await nodes.cluster.crash(former);
+    await told.until(former, 'unreachable');
+    await load.moreReads(20);
+    await nodes.cluster.promote(next);
+    await nodes.cluster.repoint(other, next);
+    await told.until(next, 'primary');
+    await load.moreWrites(20);
+    await nodes.cluster.rejoin(former);
+    await told.until(former, 'standby');
+    const outcome = await load.stop();
+    expect(outcome.failures).toEqual({});
+    expect(told.of(former)).toEqual(['primary', 'unreachable', 'standby']);
+    expect(told.of(next)).toEqual(['standby', 'unknown', 'primary']);
+    expect(told.of(other)).toEqual([]);
+    await expectAppliedOnce(outcome);
+  });
+
+  it('answers every call through a planned switchover, however many write at once', async () => {
+    const [former, next, other] = cast();
+    const load = startLoad(test.storage, { prefix: 'switchover', known, writers: 30 });
+    await load.moreWrites(80);
+    const told = test.transitions.mark();
+    await nodes.cluster.node(former).stop();
+    await nodes.cluster.promote(next);
+    await nodes.cluster.repoint(other, next);
+    await nodes.rejoinNaively(former);
+    await told.until(former, 'standby');
+    await load.moreWrites(80);
+    const outcome = await load.stop();
+    expect(outcome.failures).toEqual({});
+    expect(told.of(former)).toEqual(['primary', 'unreachable', 'standby']);
+    expect(told.of(next)).toEqual(['standby', 'unknown', 'primary']);
+    expect(told.of(other)).toEqual([]);
+    await nodes.cluster.waitUntilCaughtUp();
+    await expectAppliedOnce(outcome);
+  });
+
+  it('answers every read while a standby crashes and comes back', async () => {
+    const [, crashing] = cast();
+    const load = startLoad(test.storage, { prefix: 'standby', known, readers: 4 });
+    await load.moreReads(50);
+    const told = test.transitions.mark();
+    await nodes.cluster.crash(crashing);
+    await told.until(crashing, 'unreachable');
+    await load.moreReads(50);
+    await nodes.cluster.restart(crashing);
+    await told.until(crashing, 'standby');
+    await load.moreReads(50);
+    const outcome = await load.stop();
+    expect(outcome.failures).toEqual({});
+    expect(told.lines()).toEqual([
+      `${crashing}: standby > unreachable`,
+      `${crashing}: unreachable > standby`,
+    ]);
+    await nodes.cluster.waitUntilCaughtUp();
+  });
+});
+
+describe('A server without any node', () => {
+  it('answers NO_NODE within a second, lets writes wait, and serves all once they are up', async () => {
+    const { name: primary } = nodes.cluster.primary;
+    const names = nodes.cluster.nodes.map(({ name }) => name);
+    const told = test.transitions.mark();
+    await Promise.all(names.map((name) => nodes.cluster.crash(name)));
+    for (const name of names) await told.until(name, 'unreachable');
+    const write = test.storage.recordObject({ object: objectOf('waiting') }, { timeoutMs: 30_000 });
+    const startedAtMs = performance.now();
+    const refusal = await failure(test.storage.getObject({ objectKey: known }));
+    const tookMs = performance.now() - startedAtMs;
+    expect(refusal).toMatchObject({ reason: 'NO_NODE', retry: 'after_delay' });
+    expect(refusal.retryDelayMs).toBeGreaterThan(0);
+    expect(tookMs, `NO_NODE took ${tookMs} ms`).toBeLessThan(3_000);
+    await Promise.all(names.map((name) => nodes.cluster.restart(name)));
+    expect((await write).object?.revision).toBe(1n);
+    for (const name of names) {
+      const role = name === primary ? 'primary' : 'standby';
+      await told.until(name, role);
+      expect(told.of(name)).toEqual([role, 'unreachable', role]);
+    }
+    const { object } = await test.storage.getObject({ objectKey: 'waiting' });
+    expect(object?.revision).toBe(1n);
+    await nodes.cluster.waitUntilCaughtUp();
+  });
+
+  it('says NO_PRIMARY when no primary has come by the deadline, and reads all the while', async () => {
+    const { name: primary } = nodes.cluster.primary;
+    const told = test.transitions.mark();
+    await nodes.cluster.crash(primary);
+    const object = objectOf('too late');
+    const refusal = await failure(test.storage.recordObject({ object }, { timeoutMs: 800 }));
+    expect(refusal).toMatchObject({ reason: 'NO_PRIMARY', retry: 'after_delay' });
+    expect(refusal.retryDelayMs).toBeGreaterThan(0);
+    expect((await test.storage.getObject({ objectKey: known })).object?.objectKey).toBe(known);
+    await nodes.cluster.restart(primary);
+    await told.until(primary, 'primary');
+    expect(told.lines()).toEqual([
+      `${primary}: primary > unreachable`,
+      `${primary}: unreachable > primary`,
+    ]);
+    await nodes.cluster.waitUntilCaughtUp();
+  });
+});
