@@ -3,10 +3,16 @@ import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createClient, createTransport, StorageService } from '../../src/client/index.js';
 import { until } from '../../src/lib/wait.js';
-import { buildProgram, type DevPlace, mainFile, startDev } from '../support/program.js';
+import {
+  buildProgram,
+  type DevPlace,
+  type DevServer,
+  mainFile,
+  startDev,
+} from '../support/program.js';
 
 async function storageAt({ grpc }: DevPlace, work: (client: Storage) => Promise<void>) {
   const transport = createTransport({ endpoints: grpc });
@@ -21,28 +27,20 @@ type Storage = ReturnType<typeof createClient<typeof StorageService>>;
 
 const freshness = { demand: { case: 'strong', value: true } } as const;
 
-describe('stowage dev', () => {
-  it('starts again within 10 s of SIGKILL with everything it acknowledged', async () => {
-    await buildProgram();
-    const first = await startDev();
-    await storageAt(first, async (storage) => {
-      await storage.recordObject({ object: { objectKey: 'kept', storageBackend: 'local' } });
-    });
-    const ended = once(first.process, 'exit');
-    first.process.kill('SIGKILL');
-    await ended;
-    const killedAt = performance.now();
-    await using again = await startDev(first);
-    expect(performance.now() - killedAt).toBeLessThan(10_000);
-    await storageAt(again, async (storage) => {
-      const { object } = await storage.getObject({ objectKey: 'kept', freshness });
-      expect(object?.revision).toBe(1n);
-    });
-  });
+// One server for the file, which the last test kills: a start of the program takes seconds.
+let server: DevServer;
 
+beforeAll(async () => {
+  await buildProgram();
+  server = await startDev();
+}, 120_000);
+
+afterAll(async () => {
+  await server?.[Symbol.asyncDispose]();
+});
+
+describe('stowage dev', () => {
   it('prints how the database itself is reached, without its password', async () => {
-    await buildProgram();
-    await using server = await startDev();
     const command = () => /^ {2}(DATABASE_URL=.*) npx stowage doctor$/m.exec(server.output())?.[1];
     await until(() => command() !== undefined, { timeoutMs: 10_000, what: 'the command is said' });
     const stowage = async (args: string) => {
@@ -59,10 +57,24 @@ describe('stowage dev', () => {
   });
 
   it('refuses a second one on the same data, and says who has it', async () => {
-    await buildProgram();
-    await using first = await startDev();
-    const { dataDirectory } = first;
-    const message = String(first.process.pid);
+    const { dataDirectory } = server;
+    const message = String(server.process.pid);
     await expect(startDev({ dataDirectory })).rejects.toThrow(message);
+  });
+
+  it('starts again within 10 s of SIGKILL with everything it acknowledged', async () => {
+    await storageAt(server, async (storage) => {
+      await storage.recordObject({ object: { objectKey: 'kept', storageBackend: 'local' } });
+    });
+    const ended = once(server.process, 'exit');
+    server.process.kill('SIGKILL');
+    await ended;
+    const killedAt = performance.now();
+    server = await startDev(server);
+    expect(performance.now() - killedAt).toBeLessThan(10_000);
+    await storageAt(server, async (storage) => {
+      const { object } = await storage.getObject({ objectKey: 'kept', freshness });
+      expect(object?.revision).toBe(1n);
+    });
   });
 });

@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import pg from 'pg';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   type ClusterOptions,
   type EmbeddedCluster,
@@ -114,37 +114,37 @@ describe('a cluster started from nothing', () => {
   });
 });
 
-describe('startCluster', () => {
+// Each test finds the data as the one before has stopped it in order: a new cluster would cost an
+// initdb each.
+describe('a cluster started again', () => {
   let dataDirectory: string;
+  let first: EmbeddedCluster;
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     dataDirectory = await makeDataDirectory();
+    first = await start(dataDirectory, { standbys: 1 });
+    await first.primary.query('create table kept (value int)');
+    await first.stop();
   });
 
-  afterEach(async () => {
+  afterAll(async () => {
     await removeDataDirectory(dataDirectory);
   });
 
   it('keeps data, password and ports between starts', async () => {
-    const first = await start(dataDirectory, { standbys: 1 });
-    const url = first.superuserUrl();
-    await first.primary.query('create table kept (value int)');
-    await first.stop();
     await using second = await start(dataDirectory, { standbys: 1 });
-    expect(second.superuserUrl()).toBe(url);
+    expect(second.superuserUrl()).toBe(first.superuserUrl());
     expect(await second.node('b').query('select from kept')).toEqual([]);
   });
 
   it('points standbys to the port that the primary has this time', async () => {
-    const first = await start(dataDirectory, { standbys: 1 });
     const { port } = first.primary;
-    await first.stop();
     const squatter = createServer().listen(port, '127.0.0.1');
     await once(squatter, 'listening');
     try {
       await using second = await start(dataDirectory, { standbys: 1 });
       expect(second.primary.port).not.toBe(port);
-      await second.primary.query('create table kept (value int)');
+      await second.primary.query('create table moved (value int)');
       await second.waitUntilCaughtUp();
       await second.stop();
       await expect(start(dataDirectory, { standbys: 1, ports: [port, 0] })).rejects.toMatchObject({
@@ -156,10 +156,51 @@ describe('startCluster', () => {
     }
   });
 
+  it('refuses data of another major version and says which', async () => {
+    const file = join(first.folder, 'a', 'PG_VERSION');
+    const version = await readFile(file, 'utf8');
+    await writeFile(file, '14\n');
+    await expect(start(dataDirectory, { standbys: 1 })).rejects.toMatchObject({
+      reason: 'DATA_VERSION_MISMATCH',
+      message: expect.stringContaining('PostgreSQL 14'),
+    });
+    await writeFile(file, version);
+  });
+
+  it('says what the server said when it does not start, and gives the folder free', async () => {
+    await expect(
+      start(dataDirectory, { standbys: 1, settings: { shared_buffers: 'many' } }),
+    ).rejects.toMatchObject({
+      reason: 'START_FAILED',
+      message: expect.stringContaining('shared_buffers'),
+    });
+    await using second = await start(dataDirectory, { standbys: 1 });
+    expect(second.primary.isRunning).toBe(true);
+  });
+
+  it('starts although a stale postmaster.pid names a process of somebody else', async () => {
+    const second = await start(dataDirectory, { standbys: 1 });
+    const pidFile = join(second.folder, 'a', 'postmaster.pid');
+    const text = await readFile(pidFile, 'utf8');
+    await second.stop();
+    const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+    try {
+      await writeFile(pidFile, text.replace(/^\d+/, String(other.pid)));
+      await using third = await start(dataDirectory, { standbys: 1 });
+      expect(third.primary.isRunning).toBe(true);
+      expect(other.exitCode).toBe(null);
+    } finally {
+      other.kill('SIGKILL');
+    }
+  });
+
+  it('rebuilds a standby whose data is damaged', async () => {
+    await rm(join(first.folder, 'b', 'global', 'pg_control'));
+    await using second = await start(dataDirectory, { standbys: 1 });
+    expect(await second.node('b').query('select 1 as one')).toEqual([{ one: 1 }]);
+  });
+
   it('adds and removes standbys as their number asks', async () => {
-    const first = await start(dataDirectory, { standbys: 1 });
-    await first.primary.query('create table kept (value int)');
-    await first.stop();
     const second = await start(dataDirectory, { standbys: 2 });
     expect(await second.node('c').query('select from kept')).toEqual([]);
     await second.stop();
@@ -170,75 +211,26 @@ describe('startCluster', () => {
   });
 
   it('remembers who was promoted and rebuilds who cannot follow', async () => {
-    const first = await start(dataDirectory, { standbys: 2 });
-    await first.primary.query('create table kept (value int)');
-    await first.waitUntilCaughtUp();
+    const second = await start(dataDirectory, { standbys: 2 });
     // c gets a row that b, which is promoted, never had: c can follow no more.
-    await first.cutReplication('b');
-    await first.primary.query('insert into kept values (1)');
-    await first.waitUntilCaughtUp('c');
-    await first.crash('a');
-    await first.promote('b');
-    await first.primary.query('insert into kept values (2)');
-    await first.stop();
+    await second.cutReplication('b');
+    await second.primary.query('insert into kept values (1)');
+    await second.waitUntilCaughtUp('c');
+    await second.crash('a');
+    await second.promote('b');
+    await second.primary.query('insert into kept values (2)');
+    await second.stop();
 
     const steps: string[] = [];
-    await using second = await start(dataDirectory, {
+    await using third = await start(dataDirectory, {
       standbys: 2,
       onProgress: (step) => steps.push(step),
     });
-    expect(second.primary.name).toBe('b');
+    expect(third.primary.name).toBe('b');
     expect(steps).toContain('building the standby a from the primary b');
     expect(steps).toContain('building the standby c from the primary b');
-    for (const node of second.nodes) {
+    for (const node of third.nodes) {
       expect(await node.query('select value from kept')).toEqual([{ value: 2 }]);
     }
-  });
-
-  it('refuses data of another major version and says which', async () => {
-    const first = await start(dataDirectory);
-    await first.stop();
-    await writeFile(join(first.folder, 'a', 'PG_VERSION'), '14\n');
-    await expect(start(dataDirectory)).rejects.toMatchObject({
-      reason: 'DATA_VERSION_MISMATCH',
-      message: expect.stringContaining('PostgreSQL 14'),
-    });
-  });
-
-  it('starts although a stale postmaster.pid names a process of somebody else', async () => {
-    const first = await start(dataDirectory);
-    const pidFile = join(first.folder, 'a', 'postmaster.pid');
-    const text = await readFile(pidFile, 'utf8');
-    await first.stop();
-    const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
-    try {
-      await writeFile(pidFile, text.replace(/^\d+/, String(other.pid)));
-      await using second = await start(dataDirectory);
-      expect(second.primary.isRunning).toBe(true);
-      expect(other.exitCode).toBe(null);
-    } finally {
-      other.kill('SIGKILL');
-    }
-  });
-
-  it('rebuilds a standby whose data is damaged', async () => {
-    const first = await start(dataDirectory, { standbys: 1 });
-    await first.stop();
-    await rm(join(first.folder, 'b', 'global', 'pg_control'));
-    await using second = await start(dataDirectory, { standbys: 1 });
-    expect(await second.node('b').query('select 1 as one')).toEqual([{ one: 1 }]);
-  });
-
-  it('says what the server said when it does not start, and gives the folder free', async () => {
-    const first = await start(dataDirectory);
-    await first.stop();
-    await expect(
-      start(dataDirectory, { settings: { shared_buffers: 'many' } }),
-    ).rejects.toMatchObject({
-      reason: 'START_FAILED',
-      message: expect.stringContaining('shared_buffers'),
-    });
-    await using second = await start(dataDirectory);
-    expect(second.primary.isRunning).toBe(true);
   });
 });

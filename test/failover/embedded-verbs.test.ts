@@ -1,4 +1,4 @@
-/** The verbs of the embedded cluster, each on a cluster of the test's own. */
+/** The verbs of the embedded cluster, on one cluster: those that change the roles come last. */
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { EmbeddedCluster, EmbeddedNode } from '../../src/embedded/index.js';
@@ -18,11 +18,28 @@ async function read(node: EmbeddedNode): Promise<number[]> {
   return rows.map((row) => row.value);
 }
 
-describe('embedded cluster', () => {
+let test: TestCluster;
+let cluster: EmbeddedCluster;
+
+beforeAll(async () => {
+  test = await startTestCluster({ standbys: 2, fsync: true });
+  cluster = test.cluster;
+  await makeTable(cluster);
+});
+
+afterAll(async () => {
+  // A frozen standby must not keep the cluster from stopping.
+  await cluster.freeze('c');
+  await test.stop();
+});
+
+beforeEach(async () => {
+  await cluster.primary.query('truncate item');
+  await cluster.waitUntilCaughtUp();
+});
+
+describe('verbs that leave the roles alone', () => {
   it('restarts a crashed primary with all that it had acknowledged', async () => {
-    await using test = await startTestCluster({ standbys: 1, fsync: true });
-    const { cluster } = test;
-    await makeTable(cluster);
     for (let value = 1; value <= 3; value += 1) {
       await add(cluster.primary, value);
       await cluster.crash('a');
@@ -33,72 +50,6 @@ describe('embedded cluster', () => {
     await cluster.waitUntilCaughtUp('b');
     expect(await read(cluster.node('a'))).toEqual([1, 2, 3]);
     expect(await read(cluster.node('b'))).toEqual([1, 2, 3]);
-  });
-
-  it('promotes a standby, points the other to it and rebuilds the former primary', async () => {
-    await using test = await startTestCluster({ standbys: 2 });
-    const { cluster } = test;
-    await makeTable(cluster);
-    await cluster.cutReplication('b');
-    await cluster.cutReplication('c');
-    await add(cluster.node('a'), 1);
-    expect(await read(cluster.node('b'))).toEqual([]);
-
-    await cluster.crash('a');
-    await cluster.promote('b');
-    expect(cluster.primary.name).toBe('b');
-    expect(cluster.primary.role).toBe('primary');
-    await cluster.repoint('c', 'b');
-    await add(cluster.primary, 2);
-    await cluster.waitUntilCaughtUp('c');
-    expect(await read(cluster.node('c'))).toEqual([2]);
-
-    await cluster.rejoin('a');
-    expect(cluster.node('a').role).toBe('standby');
-    expect(await read(cluster.node('a'))).toEqual([2]);
-    const slots = await cluster.primary.query(
-      'select slot_name::text as name, active from pg_replication_slots order by 1',
-    );
-    expect(slots).toEqual([
-      { name: 'stowage_a', active: true },
-      { name: 'stowage_c', active: true },
-    ]);
-  });
-
-  it('brings a former primary back as a second primary when it is only restarted', async () => {
-    await using test = await startTestCluster({ standbys: 1 });
-    const { cluster } = test;
-    await makeTable(cluster);
-    await cluster.crash('a');
-    await cluster.promote('b');
-    await cluster.restart('a');
-    expect(cluster.node('a').role).toBe('primary');
-    await add(cluster.node('a'), 1);
-    await add(cluster.node('b'), 2);
-    expect(await read(cluster.node('a'))).toEqual([1]);
-    expect(await read(cluster.node('b'))).toEqual([2]);
-  });
-});
-
-describe('verbs that leave the roles alone', () => {
-  let test: TestCluster;
-  let cluster: EmbeddedCluster;
-
-  beforeAll(async () => {
-    test = await startTestCluster({ standbys: 1 });
-    cluster = test.cluster;
-    await makeTable(cluster);
-  });
-
-  afterAll(async () => {
-    // A frozen standby must not keep the cluster from stopping.
-    await cluster.freeze('b');
-    await test.stop();
-  });
-
-  beforeEach(async () => {
-    await cluster.primary.query('truncate item');
-    await cluster.waitUntilCaughtUp();
   });
 
   it('pauses and resumes the replay of a standby', async () => {
@@ -139,6 +90,47 @@ describe('verbs that leave the roles alone', () => {
     await expect(cluster.pauseReplay('b')).rejects.toEqual(misfit);
     await cluster.crash('b');
     await cluster.restart('b');
-    expect(() => cluster.node('x')).toThrow('there is no node x, only a, b');
+    await cluster.waitUntilCaughtUp('b');
+    expect(() => cluster.node('x')).toThrow('there is no node x, only a, b, c');
+  });
+});
+
+describe('verbs that change the roles', () => {
+  it('promotes a standby, points the other to it and rebuilds the former primary', async () => {
+    await cluster.cutReplication('b');
+    await cluster.cutReplication('c');
+    await add(cluster.node('a'), 1);
+    expect(await read(cluster.node('b'))).toEqual([]);
+
+    await cluster.crash('a');
+    await cluster.promote('b');
+    expect(cluster.primary.name).toBe('b');
+    expect(cluster.primary.role).toBe('primary');
+    await cluster.repoint('c', 'b');
+    await add(cluster.primary, 2);
+    await cluster.waitUntilCaughtUp('c');
+    expect(await read(cluster.node('c'))).toEqual([2]);
+
+    await cluster.rejoin('a');
+    expect(cluster.node('a').role).toBe('standby');
+    expect(await read(cluster.node('a'))).toEqual([2]);
+    const slots = await cluster.primary.query(
+      'select slot_name::text as name, active from pg_replication_slots order by 1',
+    );
+    expect(slots).toEqual([
+      { name: 'stowage_a', active: true },
+      { name: 'stowage_c', active: true },
+    ]);
+  });
+
+  it('brings a former primary back as a second primary when it is only restarted', async () => {
+    await cluster.crash('b');
+    await cluster.promote('a');
+    await cluster.restart('b');
+    expect(cluster.node('b').role).toBe('primary');
+    await add(cluster.node('a'), 1);
+    await add(cluster.node('b'), 2);
+    expect(await read(cluster.node('a'))).toEqual([1]);
+    expect(await read(cluster.node('b'))).toEqual([2]);
   });
 });
