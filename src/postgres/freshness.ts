@@ -89,21 +89,22 @@ export function chooseNode(topology: Topology, demand: Demand, around: Surroundi
 
 /**
  * A standby that has surely replayed the token; else the one that has come furthest, which the read
- * itself asks; else the primary. Undefined reasons to wait are the caller's: see `read.ts`.
+ * itself asks; once that was behind, none as long as the call may wait for it; else the primary.
  */
 function chooseAtLeast(topology: Topology, token: Token, around: Surroundings): Choice {
   requireHistory(topology, token);
+  // Of a failover that this service has yet to see: no node can be compared with it.
+  if (token.timeline > knownTimeline(topology)) return { kind: 'none', reason: 'STANDBY_BEHIND' };
   const all = standbys(topology);
   const has = ({ report }: NodeView) => report?.lsn !== undefined && report.lsn >= token.lsn;
   const sure = pick(all.filter(has), around);
   if (sure !== undefined) return { kind: 'route', route: sure };
-  const isKnown = token.timeline <= newestTimeline(topology.history) || isUnrecorded(topology);
-  const near = isKnown ? closest(all, around) : undefined;
+  const near = closest(all, around);
   if (near !== undefined) {
     return { kind: 'route', route: { ...standbyRoute(near, around.nowMs), mustReplay: token.lsn } };
   }
   const mayWait = around.waitMs > 0 && all.some(({ name }) => around.behind.has(name));
-  if (mayWait || !isKnown) return { kind: 'none', reason: 'STANDBY_BEHIND' };
+  if (mayWait) return { kind: 'none', reason: 'STANDBY_BEHIND' };
   return routed(primaryRoute(topology), all.length === 0 ? 'NO_NODE' : 'STANDBY_BEHIND');
 }
 
@@ -139,9 +140,9 @@ function requireHistory({ history }: Topology, token: Token): void {
   });
 }
 
-/** A database whose history is not recorded: there is one timeline as far as anybody knows. */
-function isUnrecorded({ history, timeline }: Topology): boolean {
-  return history.timelines.length === 0 && timeline !== undefined;
+/** The newest timeline that was recorded; where the tables are not there, the primary's. */
+function knownTimeline({ history, timeline = 0 }: Topology): number {
+  return Math.max(newestTimeline(history), timeline);
 }
 
 /** How far behind a standby may be; undefined where nobody can tell. */

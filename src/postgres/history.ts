@@ -104,11 +104,14 @@ export function holds(history: History, position: HistoryPosition): boolean {
 /** How far positions on a timeline are good: up to the first switch since. */
 function boundsAfter({ timelines }: History, timeline: number): Bounds {
   const later = timelines.filter((row) => row.timeline > timeline);
-  const least = (bounds: readonly bigint[]) =>
-    bounds.reduce((best, bound) => (bound < best ? bound : best), LSN_MAX);
   const sure = least(later.map((row) => row.switchLsn));
-  const possible = least(later.map((row) => row.recordedLsn + RECORD_BYTES));
-  return { sure, possible: possible > sure ? possible : sure };
+  // Never before the switch: a timeline is recorded on the node that is on it.
+  return { sure, possible: least(later.map((row) => row.recordedLsn + RECORD_BYTES)) };
+}
+
+function least(bounds: readonly bigint[]): bigint {
+  const [first = LSN_MAX] = bounds.toSorted((a, b) => Number(a > b) - Number(a < b));
+  return first;
 }
 
 /**

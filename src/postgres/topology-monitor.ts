@@ -122,13 +122,17 @@ export class TopologyMonitor {
   #do(effect: Effect): void {
     switch (effect.kind) {
       case 'sever':
-        return this.#connections.sever(effect.node);
+        this.#connections.sever(effect.node);
+        break;
       case 'warm':
-        return this.#connections.warm(effect.node);
+        this.#connections.warm(effect.node);
+        break;
       case 'record_timeline':
-        return this.#recordTimeline(effect);
+        this.#recordTimeline(effect);
+        break;
       case 'record_acceptance':
-        return this.#recordAcceptance(effect.node, effect.abandoned, SYSTEM_PRINCIPAL);
+        this.#recordAcceptance(effect.node, effect.abandoned, SYSTEM_PRINCIPAL);
+        break;
     }
   }
 

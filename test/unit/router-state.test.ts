@@ -1,43 +1,21 @@
 import { describe, expect, it } from 'vitest';
-import { chooseNode, type Demand, lagOf } from '../../src/postgres/freshness.js';
+import { lagOf } from '../../src/postgres/freshness.js';
+import type { History } from '../../src/postgres/history.js';
+import { step, type Topology, unknownTopology } from '../../src/postgres/router-state.js';
 import {
-  type NodeReport,
+  CLUSTER,
+  eventOf,
+  history,
   type Observation,
   observe,
-  type Topology,
-  unknownTopology,
-} from '../../src/postgres/topology.js';
-
-const CLUSTER = 7n;
-
-function report(role: 'primary' | 'standby', facts: Partial<NodeReport> = {}): Observation {
-  return {
-    kind: 'report',
-    report: {
-      askedAtMs: 0,
-      role,
-      systemIdentifier: CLUSTER,
-      timeline: role === 'primary' ? 1 : undefined,
-      lsn: 100n,
-      startedAt: 'then',
-      ...facts,
-    },
-  };
-}
-
-/** Takes observations in, by node. */
-function seen(...observations: readonly (readonly [string, Observation])[]): Topology {
-  return observations.reduce(
-    (topology, [name, observation]) => observe(topology, name, observation),
-    unknownTopology(['a', 'b', 'c']),
-  );
-}
+  report,
+  row,
+  seen,
+} from '../support/topologies.js';
 
 function states(topology: Topology): string {
   return [...topology.nodes.values()].map(({ state }) => state).join(' ');
 }
-
-const idle = () => 0;
 
 describe('Topology', () => {
   it('knows nothing at first', () => {
@@ -54,13 +32,13 @@ describe('Topology', () => {
 
   it('takes the claimer on the highest timeline for the primary', () => {
     const topology = seen(['a', report('primary')], ['b', report('primary', { timeline: 2 })]);
-    expect(states(topology)).toBe('unknown primary unknown');
+    expect(states(topology)).toBe('fenced primary unknown');
     expect(topology.timeline).toBe(2);
   });
 
   it('has no primary while two claim the same timeline', () => {
     const topology = seen(['a', report('primary')], ['b', report('primary')]);
-    expect(states(topology)).toBe('unknown unknown unknown');
+    expect(states(topology)).toBe('fenced fenced unknown');
     expect(topology.primary).toBeUndefined();
     const settled = observe(topology, 'a', { kind: 'lost' });
     expect(states(settled)).toBe('unreachable primary unknown');
@@ -71,7 +49,7 @@ describe('Topology', () => {
       report('primary', { askedAtMs, timeline });
     const gone = seen(['b', claim(1_000, 2)], ['b', { kind: 'lost' }]);
     const back = observe(gone, 'a', claim(31_000, 1));
-    expect(states(back)).toBe('unknown unreachable unknown');
+    expect(states(back)).toBe('fenced unreachable unknown');
     expect(back).toMatchObject({ primary: undefined, timeline: 2 });
     expect(observe(back, 'b', claim(31_000, 2)).primary).toBe('b');
     expect(observe(back, 'a', claim(31_001, 1))).toMatchObject({ primary: 'a', timeline: 1 });
@@ -80,7 +58,7 @@ describe('Topology', () => {
   it('lets the first primary say which cluster this is', () => {
     const foreign = report('standby', { systemIdentifier: 8n });
     const topology = seen(['b', foreign], ['c', report('standby')], ['a', report('primary')]);
-    expect(states(topology)).toBe('primary unknown standby');
+    expect(states(topology)).toBe('primary fenced standby');
     expect(topology.systemIdentifier).toBe(CLUSTER);
     const other = report('primary', { systemIdentifier: 8n, timeline: 9 });
     expect(observe(topology, 'b', other)).toMatchObject({ primary: 'a', systemIdentifier: 7n });
@@ -88,7 +66,7 @@ describe('Topology', () => {
 
   it('asks nothing of a node of another cluster', () => {
     const other = report('standby', { systemIdentifier: 8n });
-    expect(states(seen(['a', report('primary')], ['b', other]))).toBe('primary unknown unknown');
+    expect(states(seen(['a', report('primary')], ['b', other]))).toBe('primary fenced unknown');
   });
 
   it('holds a node for unreachable after two silences, at once after a loss', () => {
@@ -143,67 +121,129 @@ describe('Topology', () => {
   });
 });
 
-describe('chooseNode', () => {
-  const cluster = seen(
-    ['a', report('primary', { askedAtMs: 1_000, lsn: 50n })],
-    ['b', report('standby', { askedAtMs: 1_000, lsn: 50n })],
-    ['c', report('standby', { askedAtMs: 1_000, lsn: 40n })],
-  );
-  const headless = observe(cluster, 'a', { kind: 'lost' });
-  const alone = observe(observe(cluster, 'b', { kind: 'lost' }), 'c', { kind: 'lost' });
-  const dead = observe(alone, 'a', { kind: 'lost' });
-  const choose = (topology: Topology, demand: Demand, nowMs = 1_000) => {
-    try {
-      return chooseNode(topology, demand, nowMs, idle).node;
-    } catch (error) {
-      return (error as { reason: string }).reason;
-    }
-  };
-  const staleness = (stalenessMs: number, isImplicit = false): Demand => ({
-    kind: 'max_staleness',
-    stalenessMs,
-    isImplicit,
-  });
-  const atLeast = (lsn: bigint, timeline = 1): Demand => ({
-    kind: 'at_least',
-    token: { systemIdentifier: CLUSTER, timeline, lsn },
+describe('the history of nodes', () => {
+  const first = history(row(1));
+  const second = history(row(1), row(2, 100n, { recordedLsn: 200n }));
+  const primary = report('primary', { timeline: 2, lsn: 100_000n, history: second });
+
+  it('has a primary recorded before it is one', () => {
+    const begun = step(unknownTopology(['a']), eventOf('a', report('primary', { history: first })));
+    expect(states(begun.topology)).toBe('primary');
+    const found = report('primary', { timeline: 2, history: first });
+    const { topology, effects } = step(unknownTopology(['a']), eventOf('a', found));
+    expect(states(topology)).toBe('unknown');
+    expect(effects).toEqual([
+      { kind: 'record_timeline', node: 'a', timeline: 2, wasWatched: false },
+    ]);
+    expect(states(observe(topology, 'a', primary))).toBe('primary');
   });
 
-  it.each<[string, Topology, Demand, string]>([
-    ['the primary for what needs it', cluster, { kind: 'primary' }, 'a'],
-    ['nobody for what needs a primary that is gone', headless, { kind: 'primary' }, 'NO_PRIMARY'],
-    ['the primary for anything when it is alone', alone, { kind: 'eventual' }, 'a'],
-    ['nobody when all are gone', dead, { kind: 'eventual' }, 'NO_NODE'],
-    ['the standby that is fresh enough', cluster, staleness(10), 'b'],
-    ['the primary when no standby is fresh enough', cluster, staleness(-1), 'a'],
+  it('knows that a node was watched as it was promoted, unless it was restarted', () => {
+    const standby = seen(['b', report('standby', { history: first })]);
+    const promoted = report('primary', { timeline: 2, history: first });
+    expect(step(standby, eventOf('b', promoted)).effects[0]).toMatchObject({ wasWatched: true });
+    const restarted = report('primary', { timeline: 2, history: first, startedAt: 'later' });
+    expect(step(standby, eventOf('b', restarted)).effects[0]).toMatchObject({ wasWatched: false });
+  });
+
+  it.each<[string, string, bigint, History]>([
+    ['is good up to the switch', 'standby', 100n, first],
+    ['in between may be on its way to the row', 'unknown', 101n, first],
+    ['is another one far behind the switch', 'fenced', 100_000n, first],
+    ['is good wherever it is with the row', 'standby', 100_000n, second],
     [
-      'nobody for an explicit staleness without a primary',
-      headless,
-      staleness(-1),
-      'STANDBY_BEHIND',
+      'is another one with another row of the same timeline',
+      'fenced',
+      50n,
+      history(row(1), row(2, 100n, { recordedLsn: 200n, recordedAt: 2n })),
     ],
-    ['nobody for a staleness when all are gone', dead, staleness(10, true), 'NO_NODE'],
-    ['the standby that has replayed the token', cluster, atLeast(50n), 'b'],
-    ['the primary for a token that no standby has', cluster, atLeast(51n), 'a'],
-    ['nobody for such a token without a primary', headless, atLeast(51n), 'STANDBY_BEHIND'],
-    ['a standby for an old token without a primary', headless, atLeast(45n), 'b'],
-    ['nobody for a token of an earlier timeline', cluster, atLeast(1n, 0), 'TOKEN_HISTORY_LOST'],
-    ['nobody for a token of a later timeline', cluster, atLeast(1n, 2), 'STANDBY_BEHIND'],
-  ])('chooses %s', (_, topology, demand, expected) => {
-    expect(choose(topology, demand)).toBe(expected);
+  ])('of a standby %s', (_, state, lsn, own) => {
+    const topology = seen(['a', primary], ['b', report('standby', { lsn, history: own })]);
+    expect(topology.nodes.get('b')?.state).toBe(state);
+    const isFenced = state === 'fenced';
+    expect(topology.nodes.get('b')?.fence).toBe(isFenced ? 'diverged' : undefined);
   });
 
-  it('chooses any standby by default while there is no primary', () => {
-    expect(['b', 'c']).toContain(choose(headless, staleness(-1, true)));
+  it('fences the primary once a standby shows a newer timeline', () => {
+    const topology = seen(
+      ['a', report('primary', { history: first })],
+      ['b', report('standby', { history: second })],
+    );
+    expect(states(topology)).toBe('fenced standby unknown');
+    expect(topology.primary).toBeUndefined();
   });
 
-  it('chooses the standby with the fewest calls', () => {
-    const busy = (node: string) => (node === 'b' ? 2 : 1);
-    expect(chooseNode(cluster, { kind: 'eventual' }, 0, busy).node).toBe('c');
+  it('fences the primary once a token tells of a newer timeline', () => {
+    const before = seen(['a', report('primary', { history: first })]);
+    const { topology, effects } = step(before, { kind: 'token', timeline: 2, atMs: 0 });
+    expect(states(topology)).toBe('fenced unknown unknown');
+    expect(effects).toEqual([{ kind: 'sever', node: 'a' }]);
   });
 
-  it('says how far the chosen standby may be behind', () => {
-    const route = chooseNode(cluster, staleness(10_000), 3_000, (node) => (node === 'b' ? 0 : 1));
-    expect(route).toEqual({ node: 'b', role: 'standby', lagMs: 2_000 });
+  it('keeps the primary whose row is known when another claims its timeline', () => {
+    const other = history(row(1), row(2, 100n, { recordedLsn: 200n, recordedAt: 2n }));
+    const rival = report('primary', { timeline: 2, lsn: 300n, history: other });
+    const topology = seen(['a', primary], ['b', rival]);
+    expect(states(topology)).toBe('primary fenced unknown');
+    expect(topology.nodes.get('b')?.fence).toBe('split_brain');
+  });
+
+  it('takes a server under two names once', () => {
+    const twice = { timeline: 2, history: second, startedAt: 'then' };
+    const topology = seen(['a', report('primary', twice)], ['b', report('primary', twice)]);
+    expect(states(topology)).toBe('primary unknown unknown');
+  });
+
+  it('gives a newer timeline up only once that is recorded, and then for good', () => {
+    const gone = seen(['b', report('primary', { timeline: 2, askedAtMs: 1_000, history: second })]);
+    const lost = observe(gone, 'b', { kind: 'lost' });
+    const former = (askedAtMs: number, own: History) =>
+      eventOf('a', report('primary', { askedAtMs, history: own }));
+    expect(step(lost, former(31_000, first)).effects).toEqual([{ kind: 'sever', node: 'a' }]);
+    const due = step(lost, former(31_001, first));
+    expect(due.topology.primary).toBeUndefined();
+    expect(due.effects).toContainEqual({
+      kind: 'record_acceptance',
+      node: 'a',
+      abandoned: { generation: 0, timeline: 2 },
+    });
+    const accepted = { ...first, acceptances: [{ generation: 1, abandonedTimeline: 2 }] };
+    const { topology } = step(due.topology, former(31_100, accepted));
+    expect(topology).toMatchObject({ primary: 'a', timeline: 1 });
+    const back = observe(topology, 'b', report('primary', { timeline: 2, history: second }));
+    expect(states(back)).toBe('primary fenced unknown');
+    expect(states(observe(back, 'b', report('standby', { history: second })))).toBe(
+      'primary fenced unknown',
+    );
+    expect(step(topology, { kind: 'token', timeline: 2, atMs: 0 }).transitions).toEqual([]);
+  });
+
+  it('obeys drains by the data of the primary, without one by those of the furthest', () => {
+    const drained = ['b'];
+    const both = seen(
+      ['a', report('primary', { drained })],
+      ['b', report('standby')],
+      ['c', report('standby', { lsn: 90n })],
+    );
+    expect(states(both)).toBe('primary draining standby');
+    expect(both.nodes.get('b')?.isDrained).toBe(true);
+    const headless = observe(observe(both, 'c', report('standby', { drained: ['c'] })), 'a', {
+      kind: 'lost',
+    });
+    expect(states(headless)).toBe('unreachable draining standby');
+    const ahead = observe(headless, 'c', report('standby', { lsn: 101n, drained: ['c'] }));
+    expect(states(ahead)).toBe('unreachable standby draining');
+  });
+
+  it('calls a standby lagging once it has surely not replayed what is ten seconds old', () => {
+    const early = seen(
+      ['a', report('primary', { askedAtMs: 1_000, lsn: 100n })],
+      ['b', report('standby', { askedAtMs: 10_900, lsn: 90n })],
+    );
+    expect(early.nodes.get('b')?.state).toBe('standby');
+    const late = observe(early, 'b', report('standby', { askedAtMs: 11_001, lsn: 90n }));
+    expect(late.nodes.get('b')).toMatchObject({ state: 'lagging', lagBytes: 10n });
+    const caughtUp = observe(late, 'b', report('standby', { askedAtMs: 11_100, lsn: 100n }));
+    expect(caughtUp.nodes.get('b')).toMatchObject({ state: 'standby', lagBytes: 0n });
   });
 });
