@@ -7,6 +7,11 @@
 export interface Token {
   readonly systemIdentifier: bigint;
   readonly timeline: number;
+  /**
+   * Which promotion to that timeline, 32 bits: two nodes can be promoted to one number. 0 where
+   * nothing is recorded.
+   */
+  readonly promotion: number;
   readonly lsn: bigint;
   /**
    * `exact`: the primary's own word. `replayed`: a standby's, which does not know of a promotion
@@ -31,8 +36,8 @@ export const MAC_BYTES = 16;
 const VERSION = 1;
 const HEADER_BYTES = 3;
 
-/** System identifier, timeline, LSN, precision. */
-const PAYLOAD_BYTES = 8 + 4 + 8 + 1;
+/** System identifier, timeline, LSN, precision, promotion. */
+const PAYLOAD_BYTES = 8 + 4 + 8 + 1 + 4;
 
 /** Version, key id, payload, MAC; in base64url. */
 export function formatSealed({ keyId, payload, mac }: SealedToken): string {
@@ -63,6 +68,7 @@ export function formatTokenPayload(token: Token): Buffer {
   payload.writeUInt32BE(token.timeline, 8);
   payload.writeBigUInt64BE(token.lsn, 12);
   payload.writeUInt8(token.precision === 'exact' ? 0 : 1, 20);
+  payload.writeUInt32BE(token.promotion, 21);
   return payload;
 }
 
@@ -76,6 +82,7 @@ export function parseTokenPayload(payload: Buffer): Token | undefined {
     timeline,
     lsn: payload.readBigUInt64BE(12),
     precision: payload.readUInt8(20) === 0 ? 'exact' : 'replayed',
+    promotion: payload.readUInt32BE(21),
   };
 }
 

@@ -105,6 +105,7 @@ export const readReplayedPosition = statement<{
   in_recovery: boolean;
   lsn: string | null;
   timeline: number | null;
+  recorded_at: bigint | null;
 }>({
   name: 'read-replayed-position',
   intent: 'read',
@@ -112,16 +113,23 @@ export const readReplayedPosition = statement<{
     select pg_is_in_recovery() as in_recovery,
            case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
                 else pg_current_wal_flush_lsn() end as lsn,
-           (select max(timeline) from timelines) as timeline`,
+           newest.timeline, newest.recorded_at
+    from (select) as here
+    left join (
+      select timeline, (extract(epoch from recorded_at) * 1000000)::int8 as recorded_at
+      from timelines order by timeline desc limit 1
+    ) as newest on true`,
 });
 
 /**
  * What a probe asks. The timeline is in the name of the WAL file: pg_control_checkpoint() tells the
- * former one until the first checkpoint after a promotion. On a standby it is not to be had.
+ * former one until the first checkpoint after a promotion. On a standby it is not to be had; the
+ * checkpoint's, which may be older, betrays one that was promoted, and set back, while nobody looked.
  */
 export const probe = statement<{
   in_recovery: boolean;
   system_identifier: bigint;
+  checkpoint_timeline: number;
   wal_file: string | null;
   lsn: string | null;
   started_at: string;
@@ -131,6 +139,7 @@ export const probe = statement<{
   text: `
     select pg_is_in_recovery() as in_recovery,
            (select system_identifier from pg_control_system()) as system_identifier,
+           (select timeline_id from pg_control_checkpoint()) as checkpoint_timeline,
            case when pg_is_in_recovery() then null
                 else pg_walfile_name(pg_current_wal_lsn()) end as wal_file,
            case when pg_is_in_recovery() then pg_last_wal_replay_lsn()

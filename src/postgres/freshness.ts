@@ -93,8 +93,8 @@ export function chooseNode(topology: Topology, demand: Demand, around: Surroundi
  */
 function chooseAtLeast(topology: Topology, token: Token, around: Surroundings): Choice {
   requireHistory(topology, token);
-  // Of a failover that this service has yet to see: no node can be compared with it.
-  if (token.timeline > knownTimeline(topology)) return { kind: 'none', reason: 'STANDBY_BEHIND' };
+  // No node can be compared with what is of another history, seen or not.
+  if (!isComparable(topology, token)) return { kind: 'none', reason: 'STANDBY_BEHIND' };
   const all = standbys(topology);
   const has = ({ report }: NodeView) => report?.lsn !== undefined && report.lsn >= token.lsn;
   const sure = pick(all.filter(has), around);
@@ -132,17 +132,19 @@ function maxLsn(a: bigint, b: bigint): bigint {
  * Refuses a token whose write did not outlive a failover.
  * @throws StowageError TOKEN_HISTORY_LOST.
  */
-function requireHistory({ history }: Topology, token: Token): void {
+function requireHistory({ history, primary }: Topology, token: Token): void {
   const newest = newestTimeline(history);
-  if (history.timelines.length === 0 || token.timeline > newest || holds(history, token)) return;
+  if (history.timelines.length === 0 || holds(history, token)) return;
+  // Of a failover that this service has yet to see, perhaps; a primary that is known rules it out.
+  if (token.timeline > newest || (token.timeline === newest && primary === undefined)) return;
   throw new StowageError('TOKEN_HISTORY_LOST', {
     metadata: { token_timeline: `${token.timeline}`, timeline: `${newest}` },
   });
 }
 
-/** The newest timeline that was recorded; where the tables are not there, the primary's. */
-function knownTimeline({ history, timeline = 0 }: Topology): number {
-  return Math.max(newestTimeline(history), timeline);
+/** Where the tables are not there, there is one timeline as far as anybody knows. */
+function isComparable({ history, timeline = 0 }: Topology, token: Token): boolean {
+  return history.timelines.length === 0 ? token.timeline <= timeline : holds(history, token);
 }
 
 /** How far behind a standby may be; undefined where nobody can tell. */

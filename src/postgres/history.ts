@@ -4,6 +4,8 @@
  * one. Pure.
  */
 
+import type { Token } from '../lib/token-layout.js';
+
 /**
  * One timeline, recorded in the data by the first server that found a primary on it, before that
  * primary was sent any write.
@@ -41,13 +43,8 @@ export interface Rank {
   readonly timeline: number;
 }
 
-/** A point in some history. */
-export interface HistoryPosition {
-  readonly timeline: number;
-  readonly lsn: bigint;
-  /** See `Token`. */
-  readonly precision: 'exact' | 'replayed';
-}
+/** A point in some history, as tokens tell it. */
+export type HistoryPosition = Pick<Token, 'timeline' | 'promotion' | 'lsn' | 'precision'>;
 
 /** How far a node of some history may have replayed and still be of this one. */
 export interface Bounds {
@@ -95,8 +92,9 @@ export function abandonedTimeline({ acceptances }: History): number {
  * history's: the row precedes all that was written on it, so that without it all of that is lost.
  */
 export function holds(history: History, position: HistoryPosition): boolean {
-  const { timeline, lsn, precision } = position;
-  if (!history.timelines.some((row) => row.timeline === timeline)) return false;
+  const { timeline, promotion, lsn, precision } = position;
+  const own = history.timelines.find((row) => row.timeline === timeline);
+  if (own === undefined || promotionOf(own) !== promotion) return false;
   const { sure, possible } = boundsAfter(history, timeline);
   return lsn <= (precision === 'exact' ? sure : possible);
 }
@@ -123,6 +121,11 @@ export function boundsOf(history: History, own: History): Bounds | undefined {
   if (newest === undefined) return boundsAfter(history, history.timelines[0]?.timeline ?? 0);
   const isOurs = history.timelines.some((row) => sameRow(row, newest));
   return isOurs ? boundsAfter(history, newest.timeline) : undefined;
+}
+
+/** What tokens name a row by, beside its timeline. */
+export function promotionOf({ recordedAt }: Pick<TimelineRow, 'recordedAt'>): number {
+  return Number(BigInt.asUintN(32, recordedAt));
 }
 
 /** Whether two rows tell of the same promotion. */

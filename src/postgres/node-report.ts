@@ -27,6 +27,7 @@ export function reportOf(
     // The identifier is unsigned; SQL has no type for that and shows it as a signed one.
     systemIdentifier: BigInt.asUintN(64, row.system_identifier),
     timeline: row.wal_file === null ? undefined : Number.parseInt(row.wal_file.slice(0, 8), 16),
+    checkpointTimeline: row.checkpoint_timeline,
     lsn: row.lsn === null ? undefined : parseLsn(row.lsn),
     startedAt: row.started_at,
     history: past && historyOf(past),

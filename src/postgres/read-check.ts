@@ -16,13 +16,14 @@ export interface Position {
   readonly lsn: string | null;
   /** The newest timeline in a standby's data; not asked of a primary. */
   readonly timeline?: number | null;
+  readonly recorded_at?: bigint | null;
 }
 
 /** How far a read's node had come. */
 export interface Served {
   readonly lsn: bigint | undefined;
   /** By a standby's data; undefined on a primary, and where nothing is recorded. */
-  readonly timeline: number | undefined;
+  readonly newest: { readonly timeline: number; readonly recordedAt: bigint } | undefined;
 }
 
 /** A node was not what it was taken for: the result is dropped, the read repeated elsewhere. */
@@ -62,7 +63,9 @@ export function checkRead(
     if (isStandby) throw new StaleRoute('behind', route);
     throw new StowageError('TOKEN_HISTORY_LOST');
   }
-  return { lsn, timeline: isStandby ? (after.timeline ?? undefined) : undefined };
+  const { timeline, recorded_at: recordedAt } = after;
+  if (timeline == null || recordedAt == null) return { lsn, newest: undefined };
+  return { lsn, newest: { timeline, recordedAt } };
 }
 
 /**

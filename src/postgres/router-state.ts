@@ -48,6 +48,8 @@ export interface NodeReport {
   readonly systemIdentifier: bigint;
   /** Of a primary only: a standby does not tell ordinary roles. */
   readonly timeline: number | undefined;
+  /** Of its last checkpoint or restart point: its timeline is not a lower one. */
+  readonly checkpointTimeline: number;
   /** Flushed by a primary, replayed by a standby; undefined before a standby's first replay. */
   readonly lsn: bigint | undefined;
   /** When its postmaster started, as text. */

@@ -14,7 +14,7 @@ import { ClusterNode } from './cluster-node.js';
 import { demandOf } from './demand.js';
 import { publishQuery } from './events.js';
 import { type Choice, chooseNode, type Demand, type Route, routeTo } from './freshness.js';
-import { newestTimeline } from './history.js';
+import { promotionOf } from './history.js';
 import { forAtMost, interruptionError } from './lease.js';
 import { type Served, StaleRoute } from './read-check.js';
 import type { StateLimits } from './router-state.js';
@@ -194,15 +194,23 @@ export class Routing {
   }
 
   /** Where a read stands in history; undefined where that is not known: it counts all the same. */
-  tokenOf({ lsn, timeline }: Served, role: Route['role']): Token | undefined {
-    const { topology } = this.monitor;
-    const { systemIdentifier } = topology;
-    const known = timeline ?? (newestTimeline(topology.history) || topology.timeline);
-    if (lsn === undefined || known === undefined || systemIdentifier === undefined) {
+  tokenOf({ lsn, newest }: Served, role: Route['role']): Token | undefined {
+    const { history, systemIdentifier, timeline: unrecorded } = this.monitor.topology;
+    const row = newest ?? history.timelines.at(-1);
+    const timeline = row?.timeline ?? unrecorded;
+    if (lsn === undefined || timeline === undefined || systemIdentifier === undefined) {
       return undefined;
     }
+    const promotion = row === undefined ? 0 : promotionOf(row);
     const precision = role === 'primary' ? 'exact' : 'replayed';
-    return { systemIdentifier, timeline: known, lsn, precision };
+    return { systemIdentifier, timeline, promotion, lsn, precision };
+  }
+
+  /** Makes tokens of the present primary's LSNs, whatever becomes of it meanwhile. */
+  primaryPosition(): (lsn: bigint) => Token {
+    const template = this.tokenOf({ lsn: 0n, newest: undefined }, 'primary');
+    assert(template !== undefined, 'a primary has told of its history');
+    return (lsn) => ({ ...template, lsn });
   }
 
   /** Waits for leases at most `timeoutMs`, then ends all else. */

@@ -1,6 +1,6 @@
 /** What state a node is in, once it is known which one is the primary. Pure. */
 
-import { boundsOf, compareRanks, NO_HISTORY, rankOf } from './history.js';
+import { boundsOf, compareRanks, NO_HISTORY, newestTimeline, rankOf } from './history.js';
 import { trails } from './lag.js';
 import type { Knowledge, NodeFacts, NodeReport, NodeView } from './router-state.js';
 
@@ -42,6 +42,8 @@ function standbyStanding(node: NodeFacts, report: NodeReport, knowledge: Knowled
     const lsn = report.lsn ?? 0n;
     if (bounds === undefined || lsn > bounds.possible) return fenced('diverged');
     if (lsn > bounds.sure) return plain('unknown');
+    // On a timeline whose row has yet to arrive, or never will: nobody can tell how far it is.
+    if (report.checkpointTimeline > newestTimeline(report.history)) return plain('unknown');
   }
   const limit = { fence: undefined, goodUpTo: bounds?.sure };
   if (node.isDrained) return { state: 'draining', ...limit };

@@ -12,7 +12,7 @@ import type { NodeAddress } from './driver.js';
 import { type TopologyEvent, topologyChannel, troubleChannel } from './events.js';
 import type { Rank } from './history.js';
 import { claimersOf } from './primary-choice.js';
-import { type Observation, Prober } from './prober.js';
+import { Prober } from './prober.js';
 import {
   type Effect,
   type Knowledge,

@@ -1,6 +1,5 @@
 /** Transactions on the primary: waits for one where none is known. */
 
-import { assert } from '../lib/assert.js';
 import type { Call } from './call.js';
 import type { Committed, Transaction } from './router-api.js';
 import { publish, type Routing, servedBy, unaryLimits, type Work } from './routing.js';
@@ -22,8 +21,8 @@ export async function write<T>(
   const key = await keys.current();
   const limits = unaryLimits(call);
   const route = await routing.route({ kind: 'primary' }, routing.attempts(limits), limits);
-  const { timeline, systemIdentifier } = routing.monitor.topology;
-  assert(timeline !== undefined && systemIdentifier !== undefined, 'a primary has told both');
+  // The primary's history as it was chosen: it is the same until its server restarts.
+  const at = routing.primaryPosition();
   const work: Work = { name: 'transaction', route, call, phase: 'write' };
   const startedAtMs = performance.now();
   try {
@@ -39,7 +38,7 @@ export async function write<T>(
     }
     const lsn = await running.commit(release);
     publish(work, startedAtMs, undefined);
-    const token = formatToken(key, { systemIdentifier, timeline, lsn, precision: 'exact' });
+    const token = formatToken(key, at(lsn));
     call.onServed(servedBy(route), token);
     return { value, token };
   } catch (error) {

@@ -26,6 +26,7 @@ export function report(role: 'primary' | 'standby', facts: Partial<NodeReport> =
       role,
       systemIdentifier: CLUSTER,
       timeline: role === 'primary' ? 1 : undefined,
+      checkpointTimeline: 0,
       lsn: 100n,
       startedAt: '',
       history: undefined,

@@ -51,7 +51,7 @@ describe('chooseNode', () => {
   });
   const atLeast = (lsn: bigint, timeline = 1): Demand => ({
     kind: 'at_least',
-    token: { systemIdentifier: CLUSTER, timeline, lsn, precision: 'exact' },
+    token: { systemIdentifier: CLUSTER, timeline, lsn, precision: 'exact', promotion: 1 },
   });
 
   it.each<[string, Topology, Demand, string]>([
