@@ -38,7 +38,7 @@ export const requireReplayed = statement<{ replayed: number }>({
   intent: 'read',
   text: `
     select 1 / (not pg_is_in_recovery()
-                or coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, false))::integer as replayed`,
+                or coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, $1::pg_lsn is null))::integer as replayed`,
 });
 
 /**
