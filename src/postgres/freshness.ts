@@ -3,7 +3,7 @@
 import { type Reason, StowageError } from '../errors.js';
 import { assertNever } from '../lib/assert.js';
 import type { Token } from '../lib/token-layout.js';
-import { holds, newestTimeline } from './history.js';
+import { abandonedTimeline, holds, newestTimeline } from './history.js';
 import type { NodeView, Topology } from './router-state.js';
 
 /** What a statement needs of its node. */
@@ -135,8 +135,11 @@ function maxLsn(a: bigint, b: bigint): bigint {
 function requireHistory({ history, primary }: Topology, token: Token): void {
   const newest = newestTimeline(history);
   if (history.timelines.length === 0 || holds(history, token)) return;
-  // Of a failover that this service has yet to see, perhaps; a primary that is known rules it out.
-  if (token.timeline > newest || (token.timeline === newest && primary === undefined)) return;
+  // Of a failover that this service has yet to see, perhaps; a primary that is known rules it out
+  // for what it is on itself, and for what was given up for it.
+  const ruledOut =
+    primary === undefined ? newest - 1 : Math.max(newest, abandonedTimeline(history));
+  if (token.timeline > ruledOut) return;
   throw new StowageError('TOKEN_HISTORY_LOST', {
     metadata: { token_timeline: `${token.timeline}`, timeline: `${newest}` },
   });

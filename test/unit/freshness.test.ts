@@ -34,6 +34,8 @@ describe('chooseNode', () => {
     ['b', report('primary', { askedAtMs: 1_000, timeline: 3, lsn: 60n, history: past })],
     ['c', report('standby', { askedAtMs: 1_000, lsn: 60n, history: past })],
   );
+  const accepting = { ...history(row(1)), acceptances: [{ generation: 1, abandonedTimeline: 2 }] };
+  const pardoned = seen(['a', report('primary', { askedAtMs: 1_000, history: accepting })]);
   const alone = observe(observe(cluster, 'b', { kind: 'lost' }), 'c', { kind: 'lost' });
   const dead = observe(alone, 'a', { kind: 'lost' });
   const choose = (topology: Topology, demand: Demand, nowMs = 1_000) => {
@@ -74,6 +76,8 @@ describe('chooseNode', () => {
     ['nobody for a token of a later timeline', cluster, atLeast(1n, 2), 'STANDBY_BEHIND'],
     ['a standby for what outlived a failover', promoted, atLeast(30n, 1), 'c'],
     ['nobody for what did not outlive it', promoted, atLeast(31n, 1), 'TOKEN_HISTORY_LOST'],
+    ['nobody for what was given up', pardoned, atLeast(1n, 2), 'TOKEN_HISTORY_LOST'],
+    ['nobody for a failover beyond what was given up', pardoned, atLeast(1n, 3), 'STANDBY_BEHIND'],
     [
       'nobody for a timeline that was never recorded',
       promoted,
