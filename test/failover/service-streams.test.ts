@@ -61,7 +61,7 @@ async function streamAll(midway: (servedBy: string) => Promise<void>): Promise<S
     total = crc32(bytes, total);
     const isFirst = keys.length === 0;
     keys.push(...objects.map(({ objectKey }) => objectKey));
-    const node = test.nameOf(checkpoint?.node ?? '');
+    const node = test.nameOf(checkpoint?.node ?? '') ?? '';
     if (node !== servedBy.at(-1)) servedBy.push(node);
     if (isFirst) {
       await nodes.untilWaiting(node, 'ClientWrite');
@@ -164,7 +164,7 @@ it('reads elsewhere, and tells nobody, when a standby cancels a read for replay'
   await haveNoPatience();
   const target = {
     url: nodes.database.serviceUrl ?? '',
-    nodes: nodes.cluster.nodes.map(({ port }) => ({ host: '127.0.0.1', port })),
+    nodes: nodes.cluster.nodes.map(({ port }) => ({ host: 'localhost', port })),
   };
   const router = await startTestRouter(target);
   const told = test.transitions.mark();

@@ -24,8 +24,8 @@ export interface FailingCluster {
   readonly cluster: EmbeddedCluster;
   /** In it the service's tables; `url` and `serviceUrl` lead to the first primary. */
   readonly database: TestDatabase;
-  /** The letter of a node by its address. */
-  nameOf(address: string): string;
+  /** The letter of a node by its address; undefined for another. */
+  nameOf(address: string): string | undefined;
   /** `127.0.0.1:port`. */
   addressOf(name: string): string;
   /** Runs SQL as the superuser in the service's database, on a connection of its own. */
@@ -110,7 +110,7 @@ function failingCluster(
       return databaseOf();
     },
     nameOf: (address) =>
-      clusterOf().nodes.find(({ port }) => address.endsWith(`:${port}`))?.name ?? address,
+      clusterOf().nodes.find(({ port }) => address === `127.0.0.1:${port}`)?.name,
     addressOf: (name) => `127.0.0.1:${clusterOf().node(name).port}`,
     sql,
     connect,
@@ -215,8 +215,9 @@ async function mend(cluster: EmbeddedCluster): Promise<void> {
     await node.reload();
     if (node.role === 'standby') await node.query('select pg_wal_replay_resume()');
   }
+  // One that has diverged connects again and again, and never streams.
   const following = await primary.query<{ name: string }>(
-    'select application_name as name from pg_stat_replication',
+    "select application_name as name from pg_stat_replication where state = 'streaming'",
   );
   const names = following.map(({ name }) => name);
   for (const { name } of cluster.standbys) {

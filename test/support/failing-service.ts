@@ -18,8 +18,8 @@ export interface FailingService {
   readonly transitions: Transitions;
   /** The line to a node, where there are lines. */
   lineTo(name: string): TcpProxy;
-  /** The letter of a node by what the server calls it. */
-  nameOf(address: string): string;
+  /** The letter of a node by what the server calls it; undefined for another. */
+  nameOf(address: string): string | undefined;
   /** Records an object, and resolves once every node has it. */
   recordEverywhere(objectKey: string): Promise<void>;
 }
@@ -43,7 +43,7 @@ export function useFailingService(options: FailingServiceOptions = {}): FailingS
   const lines = new Map<string, TcpProxy>();
   let server: OpenServer | undefined;
   let transitions: Transitions | undefined;
-  const nameOf = (address: string): string => {
+  const nameOf = (address: string): string | undefined => {
     const line = [...lines].find(([, { address: own }]) => own === address);
     return line?.[0] ?? nodes.nameOf(address);
   };

@@ -1,7 +1,7 @@
-/** Writers and readers that call without a pause, and what they were answered. */
+/** Writers and readers that call again and again, and what they were answered. */
 
 import type { CallError } from '../../src/client/index.js';
-import { until } from '../../src/lib/wait.js';
+import { pause, until } from '../../src/lib/wait.js';
 import { type Clients, failure } from './service.js';
 
 /** What a load came to. */
@@ -42,6 +42,9 @@ export interface LoadOptions {
 
 const TIMEOUT_MS = 20_000;
 
+/** Between two calls of one caller: what is looked for is failures, and the machine is small. */
+const BREATH_MS = 2;
+
 /** Starts the callers. */
 export function startLoad(
   storage: Clients['storage'],
@@ -66,6 +69,7 @@ export function startLoad(
   };
   const write = async (writer: number): Promise<void> => {
     for (let count = 0; !isStopping; count += 1) {
+      await pause(BREATH_MS);
       const key = `${prefix}/${writer}/${count}`;
       const error = await errorOf(storage.recordObject({ object: objectOf(key) }));
       if (error !== undefined) {
@@ -78,6 +82,7 @@ export function startLoad(
   };
   const readOn = async (): Promise<void> => {
     while (!isStopping) {
+      await pause(BREATH_MS);
       await read(known);
       await read(known, eventual);
     }

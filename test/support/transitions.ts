@@ -2,7 +2,7 @@
 
 import { deferred } from '../../src/lib/deferred.js';
 import { type TopologyEvent, topologyChannel } from '../../src/postgres/events.js';
-import type { NodeState } from '../../src/postgres/topology.js';
+import type { NodeState } from '../../src/postgres/router-state.js';
 
 /** What was told from some moment on. */
 export interface Told {
@@ -14,7 +14,7 @@ export interface Told {
   until(node: string, state: NodeState): Promise<void>;
 }
 
-/** A recording. There is one router at a time in a process that records. */
+/** A recording. */
 export interface Transitions extends Disposable {
   /** From here on. */
   mark(): Told;
@@ -27,16 +27,19 @@ export interface Transitions extends Disposable {
 const TIMEOUT_MS = 20_000;
 
 /**
- * Begins to record.
- * @param nameOf the letter of a node by its address.
+ * Begins to record what one router tells. Another one in the process must have other addresses for
+ * the nodes, `localhost` for one.
+ * @param nameOf the letter of a node by its address; undefined: it is not recorded.
  */
-export function recordTransitions(nameOf: (address: string) => string): Transitions {
+export function recordTransitions(nameOf: (address: string) => string | undefined): Transitions {
   const events: TopologyEvent[] = [];
   let more = deferred<void>();
   const listen = (message: unknown): void => {
     // The channel has one publisher.
     const event = message as TopologyEvent;
-    events.push({ ...event, node: nameOf(event.node) });
+    const node = nameOf(event.node);
+    if (node === undefined) return;
+    events.push({ ...event, node });
     more.resolve();
     more = deferred<void>();
   };
