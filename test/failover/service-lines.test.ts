@@ -151,7 +151,7 @@ describe('A server whose primary has moved to another address', () => {
     const told = test.transitions.mark();
     // Those that are open go on to the primary; every further one is refused to write, with 25006.
     line.retarget(`tcp://${nodes.addressOf(standby)}`);
-    const keys = Array.from({ length: 100 }, (_, index) => `storm/${index}`);
+    const keys = Array.from({ length: 40 }, (_, index) => `storm/${index}`);
     const writes = Promise.all(
       keys.map((objectKey) => test.storage.recordObject({ object: objectOf(objectKey) })),
     );

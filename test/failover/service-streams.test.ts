@@ -91,37 +91,6 @@ async function haveNoPatience(): Promise<void> {
   }
 }
 
-/**
- * Removes rows that an older snapshot could still see: replay of it conflicts with every one. Gives
- * a position behind it.
- */
-async function removeWhatIsSeen(): Promise<string> {
-  const { name } = nodes.cluster.primary;
-  await nodes.sql(name, 'update churn set n = n');
-  await nodes.sql(name, 'vacuum churn');
-  // Its commit brings the log to the disk, and so to the standbys.
-  await nodes.sql(name, 'insert into churn values (0)');
-  const [row] = await nodes.sql<{ lsn: string }>(name, 'select pg_current_wal_flush_lsn() as lsn');
-  return row?.lsn ?? '';
-}
-
-/** Resolves once a node has received the position and its replay stands still before it. */
-async function untilReplayStands(name: string, lsn: string): Promise<void> {
-  const isStanding = async () => {
-    const [row] = await nodes.sql<{ stands: boolean }>(
-      name,
-      `select pg_last_wal_receive_lsn() >= $1::pg_lsn
-          and pg_last_wal_replay_lsn() < $1::pg_lsn as stands`,
-      [lsn],
-    );
-    return row?.stands;
-  };
-  await until(isStanding, {
-    timeoutMs: 20_000,
-    what: `the replay of ${name} stands before ${lsn}`,
-  });
-}
-
 /** How many statements a node has cancelled for replay. */
 async function conflictsOf(name: string): Promise<number> {
   const [row] = await nodes.sql<{ conflicts: string }>(
@@ -130,6 +99,27 @@ async function conflictsOf(name: string): Promise<number> {
      where datname = current_database()`,
   );
   return Number(row?.conflicts);
+}
+
+/**
+ * Removes rows that an older snapshot could still see, until replay of that has come into conflict
+ * with what the node reads: while any snapshot on the primary needs them, they stay.
+ */
+async function cancelReadsOf(name: string): Promise<void> {
+  const { name: primary } = nodes.cluster.primary;
+  const before = await conflictsOf(name);
+  const isInConflict = async () => {
+    await nodes.sql(primary, 'update churn set n = n');
+    await nodes.sql(primary, 'vacuum churn');
+    // Its commit brings the log to the disk, and so to the standbys.
+    await nodes.sql(primary, 'insert into churn values (0)');
+    const [row] = await nodes.sql<{ stands: boolean }>(
+      name,
+      `select pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn() as stands`,
+    );
+    return row?.stands === true || (await conflictsOf(name)) > before;
+  };
+  await until(isInConflict, { timeoutMs: 20_000, what: `replay on ${name} is in conflict` });
 }
 
 it('ends a stream whole on another node when its own is killed', async () => {
@@ -150,10 +140,10 @@ it('ends a stream whole on another node when its own cancels it for replay', asy
   let before = 0;
   const { keys, servedBy } = await streamAll(async (node) => {
     before = await conflictsOf(node);
-    await untilReplayStands(node, await removeWhatIsSeen());
+    await cancelReadsOf(node);
   });
   expect(keys).toEqual(allKeys());
-  expect(servedBy).toHaveLength(2);
+  expect(servedBy.length).toBeGreaterThan(1);
   const [cancelled = ''] = servedBy;
   const isCounted = async () => (await conflictsOf(cancelled)) > before;
   await until(isCounted, { timeoutMs: 20_000, what: 'the conflict is counted' });
@@ -175,7 +165,7 @@ it('reads elsewhere, and tells nobody, when a standby cancels a read for replay'
   await holder.query('select pg_advisory_lock(7)');
   const reads = Promise.all(Array.from({ length: 8 }, () => router.run(passGate, [], testCall())));
   await nodes.untilWaiting(name, 'advisory');
-  await removeWhatIsSeen();
+  await cancelReadsOf(name);
   expect(await reads).toEqual(Array.from({ length: 8 }, () => [{ passed: true }]));
   expect(told.lines()).toEqual([]);
   const isCounted = async () => (await conflictsOf(name)) > before;

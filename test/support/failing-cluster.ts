@@ -61,7 +61,8 @@ export function useFailingCluster(): FailingCluster {
   let test: TestCluster | undefined;
   let database: TestDatabase | undefined;
   beforeAll(async () => {
-    test = await startTestCluster({ standbys: 2 });
+    // What vacuums and when, a test decides.
+    test = await startTestCluster({ standbys: 2, settings: { autovacuum: 'off' } });
     database = await createTestDatabase(test.cluster.superuserUrl());
   });
   afterAll(async () => {
