@@ -9,7 +9,7 @@ import { type Deferred, deferred } from '../lib/deferred.js';
 import { type Interruption, type Limits, within } from '../lib/interruption.js';
 import { recordAcceptance, recordTimeline } from './control.sql.js';
 import type { NodeAddress } from './driver.js';
-import { type TopologyEvent, topologyChannel, troubleChannel } from './events.js';
+import { historyChannel, type TopologyEvent, topologyChannel } from './events.js';
 import type { Rank } from './history.js';
 import { claimersOf } from './primary-choice.js';
 import { Prober } from './prober.js';
@@ -138,14 +138,15 @@ export class TopologyMonitor {
 
   #recordTimeline({ node, timeline, wasWatched }: Effect & { kind: 'record_timeline' }): void {
     const steps = [{ statement: recordTimeline, params: [timeline, wasWatched] }];
-    this.#probers.get(node)?.record(steps, troubled(node, `timeline ${timeline} is not recorded`));
+    this.#probers.get(node)?.record(steps, telling(node, `record timeline ${timeline}`));
   }
 
   #recordAcceptance(node: string, abandoned: Rank, by: string): void {
     const timeline = this.#topology.nodes.get(node)?.report?.timeline;
     const params = [abandoned.generation + 1, timeline, abandoned.timeline, by];
     const steps = [{ statement: recordAcceptance, params }];
-    this.#probers.get(node)?.record(steps, troubled(node, `timeline ${timeline} is not accepted`));
+    const detail = `accept timeline ${timeline} instead of ${abandoned.timeline}`;
+    this.#probers.get(node)?.record(steps, telling(node, detail));
   }
 
   /**
@@ -235,6 +236,6 @@ function settle<T>(came: Deferred<T>, pick: () => T | undefined): boolean {
   return true;
 }
 
-function troubled(node: string, detail: string): (cause: unknown) => void {
-  return (cause) => troubleChannel.publish({ node, detail, cause });
+function telling(node: string, detail: string): (cause: unknown) => void {
+  return (cause) => historyChannel.publish({ node, detail, cause });
 }
