@@ -45,7 +45,7 @@ describe('startLog', () => {
     expect(linesOf('warn', () => publishCallEnded(call))).toEqual([]);
   });
 
-  it('tells of nodes but not of their first good news, of their history, and of jobs that fail', () => {
+  it('tells of nodes but not of their first good news, of history, and of jobs that fail', () => {
     const lines = linesOf('info', () => {
       const node = { node: 'a:1', from: 'unknown', detail: 'seen' };
       channel('stowage:postgres:topology').publish({ ...node, to: 'primary' });
