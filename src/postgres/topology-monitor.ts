@@ -104,7 +104,9 @@ export class TopologyMonitor {
   }
 
   #take(event: RouterEvent, cause: unknown): void {
-    const { topology, transitions, effects } = step(this.#topology, event);
+    const former = this.#topology;
+    const { topology, transitions, effects } = step(former, event);
+    if (topology === former) return;
     this.#topology = topology;
     const about = event.kind === 'token' ? `timeline ${event.timeline}` : event.node;
     for (const { node, from, to } of transitions) {
@@ -114,6 +116,10 @@ export class TopologyMonitor {
       topologyChannel.publish(change);
     }
     for (const effect of effects) this.#do(effect);
+    if (transitions.length > 0 || hasMoved(former, topology, event)) this.#wakeWaiters();
+  }
+
+  #wakeWaiters(): void {
     for (const waiter of this.#waiters) {
       if (waiter.check()) this.#waiters.delete(waiter);
     }
@@ -223,6 +229,13 @@ export class TopologyMonitor {
 
 const OVERLOADED_RETRY_DELAY_MS = 500;
 const ACCEPT_INTERVAL_MS = 50;
+
+/** Whether a node has come further: a probe that says the same again wakes nobody. */
+function hasMoved(former: Topology, topology: Topology, event: RouterEvent): boolean {
+  if (event.kind === 'token') return true;
+  const lsnIn = ({ nodes }: Topology) => nodes.get(event.node)?.report?.lsn;
+  return lsnIn(former) !== lsnIn(topology) || former.history !== topology.history;
+}
 
 /** Passes on what was found; false while nothing is. */
 function settle<T>(came: Deferred<T>, pick: () => T | undefined): boolean {
