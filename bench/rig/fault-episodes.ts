@@ -13,7 +13,6 @@ import type { PacedCall, PacedLoad } from './paced-load.js';
 import { signalNode } from './signal-node.js';
 import { nameOf, type Stage } from './stage.js';
 
-const WRITES_PER_S = 50;
 /** A load runs for this long before a fault. */
 const LEAD_MS = 500;
 /** Faults fall anywhere between two probes. */
@@ -32,7 +31,7 @@ export async function failOverLoaded(stage: Stage): Promise<Measures> {
   await using reader = stage.client();
   await using writer = stage.client();
   await using reads = stage.reads(reader);
-  await using writes = stage.writes(writer, WRITES_PER_S);
+  await using writes = stage.writes(writer);
   await pause(LEAD_MS);
   const measures = await failOver(stage, (sinceMs) =>
     until(() => firstSuccessMs(writes.ended, sinceMs), {
@@ -70,6 +69,7 @@ async function failOver(
   const { standbys } = cluster;
   await using sessions = await BareSessions.open(cluster);
   await pause(Math.random() * PROBE_INTERVAL_MS);
+  await stage.whenKnown();
   const crashedAtMs = await signalNode(former, 'SIGKILL');
   await cluster.crash(former.name);
   const demotedAtMs = await states.whenLeft(nameOf(former), 'primary', crashedAtMs);
@@ -111,15 +111,16 @@ export async function freezePrimary(stage: Stage): Promise<Measures> {
   await stage.whenSteady();
   await using client = stage.client();
   await using reads = stage.reads(client);
-  await using _writes = stage.writes(client, WRITES_PER_S);
+  await using _writes = stage.writes(client);
   return await freeze(stage, stage.cluster.primary, reads);
 }
 
 async function freeze(stage: Stage, node: EmbeddedNode, reads: PacedLoad): Promise<Measures> {
   const { cluster, states } = stage;
   const name = nameOf(node);
-  const state = states.of(name) ?? '';
   await pause(LEAD_MS + Math.random() * PROBE_INTERVAL_MS);
+  await stage.whenKnown();
+  const state = states.of(name) ?? '';
   const frozenAtMs = await signalNode(node, 'SIGSTOP');
   try {
     await cluster.freeze(node.name);

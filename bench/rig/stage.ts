@@ -13,6 +13,7 @@ import type { Rig } from './rig.js';
 
 const STANDBYS = 2;
 const OBJECTS = 1_000;
+const READS_PER_WRITE = 5;
 const tap = new URL('./topology-tap.js', import.meta.url);
 
 /** What the server calls a node. */
@@ -69,8 +70,8 @@ export class Stage {
   }
 
   /** Writes, each of a new object; none is repeated. */
-  writes(client: Stowage, perSecond: number): PacedLoad {
-    return new PacedLoad(perSecond, () => this.write(client));
+  writes(client: Stowage): PacedLoad {
+    return new PacedLoad(this.#rig.rows / READS_PER_WRITE, () => this.write(client));
   }
 
   /** Records a new object. */
@@ -83,8 +84,13 @@ export class Stage {
 
   /** Waits until every standby has all of the primary's log, and the server knows each node. */
   async whenSteady(): Promise<void> {
+    await this.cluster.waitUntilCaughtUp();
+    await this.whenKnown();
+  }
+
+  /** Waits until the server holds each node for what it is: a busy machine makes it doubt one. */
+  async whenKnown(): Promise<void> {
     const { cluster } = this;
-    await cluster.waitUntilCaughtUp();
     const wanted = cluster.nodes.map((node) => {
       return [nameOf(node), node === cluster.primary ? 'primary' : 'standby'] as const;
     });
