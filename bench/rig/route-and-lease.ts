@@ -1,19 +1,18 @@
 /**
- * What the core does for a read beside its round trip, piece by piece as the router puts them
+ * What the core does for a read beside its round trip, piece by piece as the reader puts them
  * together: the demand of the call, the choice of a node, a lease from a warm pool, its return. The
  * one file of the bench that names the core's inner parts.
  */
 
 import type { PostgresSettings } from '../../src/config.js';
-import { ClusterNode } from '../../src/postgres/cluster-node.js';
+import { until } from '../../src/lib/wait.js';
 import { demandOf } from '../../src/postgres/demand.js';
-import { chooseNode } from '../../src/postgres/freshness.js';
-import { forAtMost } from '../../src/postgres/lease.js';
+import { STATE_LIMITS } from '../../src/postgres/router-state.js';
+import { Routing } from '../../src/postgres/routing.js';
 import { systemCall } from '../../src/postgres/system-call.js';
-import { type NodeReport, observe, unknownTopology } from '../../src/postgres/topology.js';
 
-const WARM_TIMEOUT_MS = 10_000;
-/** The topology and the call of the bench hold for this long. */
+const READY_TIMEOUT_MS = 10_000;
+/** The call of the bench holds for this long. */
 const CALL_TIMEOUT_MS = 3_600_000;
 const STREAM_IDLE_TIMEOUT_MS = 60_000;
 
@@ -24,43 +23,32 @@ export interface RouteAndLease {
   close(): Promise<void>;
 }
 
-/** Connects; the first node of the settings is the primary, the others its standbys. */
+/** Connects, and waits until every node is known and has a connection that is idle. */
 export async function openRouteAndLease(settings: PostgresSettings): Promise<RouteAndLease> {
-  const all = settings.nodes.map(
-    (address) => new ClusterNode(settings, address, STREAM_IDLE_TIMEOUT_MS),
-  );
-  await Promise.all(all.map(({ unary }) => unary.warm(forAtMost(WARM_TIMEOUT_MS))));
-  const nodes = new Map(all.map((node) => [node.name, node]));
-  const outstanding = (name: string) => nodes.get(name)?.outstanding ?? 0;
-  const noTokens = () => Promise.reject(new Error('the call has no token'));
-  const topology = steadyTopology([...nodes.keys()]);
+  const routing = new Routing(settings, STREAM_IDLE_TIMEOUT_MS, STATE_LIMITS);
+  await routing.monitor.start();
+  const isWarm = () =>
+    routing.nodes.every((node) => {
+      const state = routing.monitor.topology.nodes.get(node.name)?.state;
+      return (state === 'primary' || state === 'standby') && node.snapshot().unary.idle > 0;
+    });
+  await until(isWarm, { timeoutMs: READY_TIMEOUT_MS, what: 'every pool is warm' });
   const { signal } = new AbortController();
   const call = systemCall({
     ...{ method: 'stowage.v1.StorageService/GetObject', timeoutMs: CALL_TIMEOUT_MS },
     ...{ freshness: { kind: 'default' }, signal },
   });
+  const noTokens = () => Promise.reject(new Error('the call has no token'));
   return {
     async take() {
       const demand = await demandOf(call, noTokens);
-      const route = chooseNode(topology, demand, performance.now(), outstanding);
-      const lease = await nodes.get(route.node)?.unary.acquire(call);
-      lease?.release('clean');
+      const route = await routing.route(demand, routing.attempts(call), call);
+      const lease = await routing.nodeOf(route).unary.acquire(call);
+      lease.release('clean');
     },
     async close() {
-      await Promise.all(all.map((node) => node.close(WARM_TIMEOUT_MS)));
+      await Promise.all(routing.nodes.map((node) => node.close(READY_TIMEOUT_MS)));
+      await routing.monitor.close();
     },
   };
-}
-
-/** Every node has answered and no standby is behind, for as long as the bench may run. */
-function steadyTopology(names: readonly string[]) {
-  const askedAtMs = performance.now() + CALL_TIMEOUT_MS;
-  return names.reduce((topology, name, index) => {
-    const isPrimary = index === 0;
-    const report: NodeReport = {
-      ...{ askedAtMs, systemIdentifier: 1n, lsn: 1n, startedAt: '' },
-      ...{ role: isPrimary ? 'primary' : 'standby', timeline: isPrimary ? 1 : undefined },
-    };
-    return observe(topology, name, { kind: 'report', report });
-  }, unknownTopology(names));
 }
