@@ -32,6 +32,7 @@ import { systemCall } from './system-call.js';
 import { formatToken, parseToken } from './token.js';
 import { TokenKeys } from './token-keys.js';
 import { TopologyMonitor } from './topology-monitor.js';
+import { watchTopology } from './topology-watch.js';
 import { LeasedTransaction } from './transaction.js';
 import type { Step, StepResult } from './unit.js';
 
@@ -332,9 +333,12 @@ class NodeRouter implements RouterHandle {
     };
   }
 
-  // biome-ignore lint/correctness/useYield: scaffold
-  async *watch(): AsyncGenerator<TopologyChange, void, undefined> {
-    throw new StowageError('UNIMPLEMENTED');
+  watch(signal: AbortSignal, heartbeatMs: number): AsyncGenerator<TopologyChange, void, undefined> {
+    const source = {
+      topology: () => this.topology(),
+      subscribe: (listener: (event: TopologyEvent) => void) => this.#monitor.subscribe(listener),
+    };
+    return watchTopology(source, signal, heartbeatMs);
   }
 
   async acceptTimeline(): Promise<void> {

@@ -15,6 +15,7 @@ export function nodeName({ host, port }: NodeAddress): string {
 export class TopologyMonitor {
   readonly #probers: ReadonlyMap<string, Prober>;
   readonly #onChange: (event: TopologyEvent) => void;
+  readonly #listeners = new Set<(event: TopologyEvent) => void>();
   #topology: Topology;
 
   /** @param onChange told of each change of a node's state, beside the event channel. */
@@ -42,6 +43,18 @@ export class TopologyMonitor {
     await Promise.all([...this.#probers.values()].map((prober) => prober.start()));
   }
 
+  /**
+   * Tells the listener of each change of a node's state, in order, when the topology has it. It
+   * must not throw.
+   * @returns what ends that.
+   */
+  subscribe(listener: (event: TopologyEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
   /** Takes in what a query met: holds until a probe, begun at once, says otherwise. */
   suspect(name: string, observation: Observation, cause: unknown): void {
     this.#observe(name, observation, cause);
@@ -57,6 +70,7 @@ export class TopologyMonitor {
       const detail = `${observation.kind} at ${name}`;
       const event: TopologyEvent = { node: node.name, from, to: node.state, detail, cause };
       this.#onChange(event);
+      for (const listener of this.#listeners) listener(event);
       topologyChannel.publish(event);
     }
   }
