@@ -1,47 +1,20 @@
 // The topology as a stream, over a source that a test moves: order, no gap, bounds and ends.
+import http2 from 'node:http2';
 import { describe, expect, it } from 'vitest';
 import { StowageError } from '../../src/errors.js';
 import { until } from '../../src/lib/wait.js';
-import type { TopologyEvent } from '../../src/postgres/events.js';
-import type { TopologySnapshot } from '../../src/postgres/router-handle.js';
-import { type TopologySource, watchTopology } from '../../src/postgres/topology-watch.js';
+import { watchTopology } from '../../src/postgres/topology-watch.js';
+import { FakeCluster, openClusterDoors } from '../support/fake-cluster.js';
 
 /** A heartbeat that no test waits for. */
 const NEVER_MS = 600_000;
 
-/** A topology that is known by its epoch, which rises with each transition. */
-class FakeSource implements TopologySource {
-  readonly listeners = new Set<(event: TopologyEvent) => void>();
-  #epoch = 0;
-
-  topology(): TopologySnapshot {
-    return {
-      nodes: [],
-      primary: undefined,
-      timeline: undefined,
-      systemIdentifier: undefined,
-      epoch: this.#epoch,
-      history: [],
-      hasPrimary: false,
-      canRead: false,
-    };
-  }
-
-  subscribe(listener: (event: TopologyEvent) => void): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  }
-
-  /** Makes so many transitions; each names the epoch that it made. */
-  move(count = 1): void {
+/** A cluster whose epoch rises with each transition, which names the epoch that it made. */
+class Source extends FakeCluster {
+  step(count = 1): void {
     for (let index = 0; index < count; index += 1) {
-      this.#epoch += 1;
-      const detail = String(this.#epoch);
-      const event: TopologyEvent = {
-        ...{ node: 'a:1', from: 'unknown', to: 'standby', detail },
-        cause: undefined,
-      };
-      for (const listener of this.listeners) listener(event);
+      const epoch = this.topology().epoch + 1;
+      this.move({ node: 'a:1', from: 'unknown', to: 'standby', detail: String(epoch) }, { epoch });
     }
   }
 }
@@ -54,7 +27,7 @@ async function next(watch: ReturnType<typeof watchTopology>) {
 }
 
 function watched(heartbeatMs = NEVER_MS) {
-  const source = new FakeSource();
+  const source = new Source();
   const controller = new AbortController();
   const watch = watchTopology(source, controller.signal, heartbeatMs);
   return { source, controller, watch };
@@ -63,7 +36,7 @@ function watched(heartbeatMs = NEVER_MS) {
 describe('watchTopology', () => {
   it('begins with the topology of the moment in which it is first asked', async () => {
     const { source, watch } = watched();
-    source.move(3);
+    source.step(3);
     expect(source.listeners.size).toBe(0);
     expect(await next(watch)).toEqual([3, undefined]);
     await watch.return();
@@ -72,13 +45,13 @@ describe('watchTopology', () => {
   it('gives each transition in order, with the topology right after it', async () => {
     const { source, watch } = watched();
     await next(watch);
-    source.move(3);
+    source.step(3);
     expect(await next(watch)).toEqual([1, '1']);
-    source.move();
+    source.step();
     const rest = [await next(watch), await next(watch), await next(watch)];
     expect(rest).toEqual([2, 3, 4].map((epoch) => [epoch, String(epoch)]));
     const waiting = next(watch);
-    source.move(2);
+    source.step(2);
     expect(await waiting).toEqual([5, '5']);
     expect(await next(watch)).toEqual([6, '6']);
     await watch.return();
@@ -88,7 +61,7 @@ describe('watchTopology', () => {
     const { source, watch } = watched();
     await watch.next();
     const beforeMs = Date.now();
-    source.move();
+    source.step();
     const seenMs = Date.now();
     await until(() => Date.now() > seenMs, { timeoutMs: 1_000, pollMs: 1, what: 'time passes' });
     const { value } = await watch.next();
@@ -101,7 +74,7 @@ describe('watchTopology', () => {
     const { source, watch } = watched(5);
     const beats = [await next(watch), await next(watch), await next(watch)];
     expect(beats).toEqual([0, 0, 0].map((epoch) => [epoch, undefined]));
-    source.move();
+    source.step();
     expect(await next(watch)).toEqual([1, '1']);
     await watch.return();
   });
@@ -109,11 +82,11 @@ describe('watchTopology', () => {
   it('holds 1,000 transitions for a slow consumer, and drops all with SLOW_CONSUMER past that', async () => {
     const { source, watch } = watched();
     await next(watch);
-    source.move(1_000);
+    source.step(1_000);
     expect(await next(watch)).toEqual([1, '1']);
-    source.move();
+    source.step();
     expect(source.listeners.size).toBe(1);
-    source.move();
+    source.step();
     expect(source.listeners.size).toBe(0);
     await expect(watch.next()).rejects.toMatchObject({ reason: 'SLOW_CONSUMER' });
     expect(await watch.next()).toEqual({ done: true, value: undefined });
@@ -129,7 +102,7 @@ describe('watchTopology', () => {
     expect(waiting.source.listeners.size).toBe(0);
     const busy = watched();
     await next(busy.watch);
-    busy.source.move();
+    busy.source.step();
     busy.controller.abort(reason);
     await expect(busy.watch.next()).rejects.toBe(reason);
     expect(busy.source.listeners.size).toBe(0);
@@ -162,7 +135,7 @@ describe('watchTopology', () => {
     for (const each of [watch, slow, ...others]) await next(each);
     await watch.return();
     for (let epoch = 1; epoch <= 1_001; epoch += 1) {
-      source.move();
+      source.step();
       const seen = await Promise.all(others.map(next));
       expect(seen).toEqual(others.map(() => [epoch, String(epoch)]));
     }
@@ -170,5 +143,35 @@ describe('watchTopology', () => {
     expect(source.listeners.size).toBe(100);
     await Promise.all(others.map((each) => each.return()));
     expect(source.listeners.size).toBe(0);
+  });
+});
+
+describe.each(['grpc', 'http'] as const)('the %s door', (door) => {
+  it('lets go of a watcher that reads nothing, and stays bounded meanwhile', async () => {
+    const source = new Source();
+    await using doors = await openClusterDoors(source, { streamIdleTimeoutMs: 100 });
+    const session = http2.connect(`http://${doors[door]}`);
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/stowage.v1.ClusterService/WatchTopology',
+      'content-type': 'application/grpc+proto',
+      te: 'trailers',
+    });
+    stream.pause();
+    // An empty message behind its five bytes of framing.
+    stream.end(Buffer.alloc(5));
+    const is = (size: number) => () => source.listeners.size === size;
+    await until(is(1), { timeoutMs: 10_000, what: 'it watches' });
+    const detail = 'x'.repeat(10_000);
+    for (let count = 0; count < 1_100; count += 1) {
+      source.move({ node: 'a:1', from: 'standby', to: 'lagging', detail });
+    }
+    await until(is(0), { timeoutMs: 10_000, what: 'it is let go' });
+    const trailers = await new Promise<http2.IncomingHttpHeaders>((resolve) => {
+      stream.once('trailers', resolve);
+      stream.resume();
+    });
+    expect(trailers['grpc-status']).toBe('8');
+    session.destroy();
   });
 });
