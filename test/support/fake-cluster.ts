@@ -60,9 +60,14 @@ export class FakeCluster implements TopologySource {
     return () => this.listeners.delete(listener);
   }
 
+  /** Becomes another one, and tells nobody. */
+  become(fields: Partial<TopologySnapshot>): void {
+    this.#topology = { ...this.#topology, ...fields };
+  }
+
   /** Becomes another one, and tells of it. */
   move(event: Omit<TopologyEvent, 'cause'>, fields: Partial<TopologySnapshot> = {}): void {
-    this.#topology = { ...this.#topology, ...fields };
+    this.become(fields);
     for (const listener of this.listeners) listener({ ...event, cause: undefined });
   }
 

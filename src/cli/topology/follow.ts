@@ -18,8 +18,8 @@ export interface Follower {
   readonly onRetry: (error: unknown) => void;
 }
 
-/** Who named a wrong server waits no longer than this. */
-const firstMsMax = 2_000;
+/** Who named a wrong server is told so soon: as good as nothing has been seen yet. */
+const firstMsMax = 500;
 
 /**
  * Watches until the signal aborts. A server that answered once is waited for without an end, with

@@ -69,7 +69,7 @@ interface Picture {
 }
 
 /** What is known of a terminal. */
-interface Bounds {
+export interface Bounds {
   readonly columns?: number | undefined;
   readonly rows?: number | undefined;
   readonly hasColours: boolean;

@@ -1,7 +1,7 @@
 /** What operators ask of the nodes: to drain one, to undrain it, to go on with a timeline. */
 
 import { randomUUID } from 'node:crypto';
-import { type Client, type ClusterService, NodeState, type Topology } from '../../client/index.js';
+import type { Client, ClusterService, Topology } from '../../client/index.js';
 import { failedExitCode } from '../call.js';
 import { confirm } from '../confirm.js';
 import { print, type Shell } from '../output.js';
@@ -17,7 +17,7 @@ export async function drain(client: ClusterClient, node: string, shell: Shell): 
   const name = escapeText(node);
   const sentence =
     topology?.primary === node
-      ? `${name} is the primary: it takes all calls, and is drained once it is a standby`
+      ? `${name} is the primary: it takes what only it can take, and is drained once it is a standby`
       : `${name} takes no new calls: running ones go on`;
   await print(shell.stdout, `${sentence}\n`);
 }
@@ -28,14 +28,15 @@ export async function undrain(client: ClusterClient, node: string, shell: Shell)
   await print(shell.stdout, `${escapeText(node)} may take calls\n`);
 }
 
-/** What a person is to know before the higher timeline is given up. */
-function question(timeline: number, { timeline: present, nodes }: Topology): string {
-  const claimers = nodes
-    .filter((node) => node.timeline === timeline && node.state !== NodeState.UNREACHABLE)
-    .map(({ name }) => escapeText(name));
-  const where = claimers.length === 0 ? '' : ` (${claimers.join(', ')})`;
-  const lost =
-    present > timeline ? `Timeline ${present}` : `Every timeline above ${timeline} that was seen`;
+/**
+ * What a person is to know before a higher timeline is given up; undefined where none is: the
+ * timeline is the present one, or a higher one that the server is to find.
+ */
+function question(timeline: number, { timeline: present, nodes }: Topology): string | undefined {
+  if (present > 0 && timeline >= present) return undefined;
+  const names = nodes.filter((node) => node.timeline === timeline).map(({ name }) => name);
+  const where = names.length === 0 ? '' : ` (${names.map(escapeText).join(', ')})`;
+  const lost = present === 0 ? 'Every higher timeline' : `Timeline ${present}`;
   return `${lost} is given up with what was written on it. Go on with ${timeline}${where}?`;
 }
 
@@ -45,12 +46,11 @@ export async function accept(
   timeline: number,
   { isSure, shell }: { readonly isSure: boolean; readonly shell: Shell },
 ): Promise<number> {
-  if (!isSure) {
-    const { topology } = await client.getTopology({});
-    if (topology !== undefined && !(await confirm(shell, question(timeline, topology)))) {
-      shell.stderr.write('Nothing is changed.\n');
-      return failedExitCode;
-    }
+  const { topology: before } = isSure ? {} : await client.getTopology({});
+  const asked = before && question(timeline, before);
+  if (asked !== undefined && !(await confirm(shell, asked))) {
+    shell.stderr.write('Nothing is changed.\n');
+    return failedExitCode;
   }
   const { topology } = await client.acceptTimeline({ timeline });
   if (topology !== undefined) await print(shell.stdout, topologyText(topology));
