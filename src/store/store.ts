@@ -12,7 +12,7 @@ export interface Store {
   readonly heartbeatMs: number;
 }
 
-/** A store that also knows the nodes. A part of its own: who reads and writes data needs no node. */
+/** A store that also knows the nodes; who only reads and writes data needs none. */
 export interface ClusterStore extends Store {
   readonly cluster: Pick<RouterHandle, 'topology' | 'watch' | 'acceptTimeline'>;
 }

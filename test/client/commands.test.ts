@@ -1,4 +1,4 @@
-/** `stowage scan`, `stowage project` and `stowage topology` as a user runs them, against a real server. */
+/** `stowage scan`, `project` and `topology` as a user runs them, against a real server. */
 
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -171,7 +171,7 @@ describe('stowage topology', () => {
     const first = await topology('drain', node);
     expect(first).toMatchObject({ exitCode: 0, stderr: '' });
     expect(first.stdout).toBe(
-      `${node} is the primary: it takes what only it can take, and is drained once it is a standby\n`,
+      `${node} is the primary: it takes what only a primary can, and is drained as a standby\n`,
     );
     expect(await drained()).toEqual([{ node }]);
     const second = await topology('undrain', node);

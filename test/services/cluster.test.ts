@@ -98,7 +98,7 @@ describe.each(doorNames)('ClusterService through %s', (door) => {
     expect(await audited(undrainId)).toEqual([{ ...row, action: 'UNDRAIN_NODE', ...rest }]);
   });
 
-  it('answers a repeated drain as before, and does not drain anew what was undrained since', async () => {
+  it('answers a repeated drain as before, and does not drain anew what is undrained', async () => {
     const [, , node = ''] = nodeNames();
     const requestId = randomUUID();
     await cluster().drainNode({ node, requestId });

@@ -126,7 +126,7 @@ describe('ClusterService', () => {
     });
   });
 
-  it('streams each transition with the topology after it, at the pace of the settings', async () => {
+  it('streams each transition with the topology after it, at the pace that is set', async () => {
     const atMs = 1_772_355_600_250;
     const transition = {
       node: 'b:1',

@@ -17,7 +17,7 @@ export async function drain(client: ClusterClient, node: string, shell: Shell): 
   const name = escapeText(node);
   const sentence =
     topology?.primary === node
-      ? `${name} is the primary: it takes what only it can take, and is drained once it is a standby`
+      ? `${name} is the primary: it takes what only a primary can, and is drained as a standby`
       : `${name} takes no new calls: running ones go on`;
   await print(shell.stdout, `${sentence}\n`);
 }
