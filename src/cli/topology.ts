@@ -36,17 +36,9 @@ interface Surroundings {
 
 const timelineMax = 2 ** 31 - 1;
 
-/**
- * The options of a sub-command. What stands before its name holds too: `--server` there would else
- * be overlooked, and another cluster's node drained.
- */
-function optionsOf<Options extends ConnectionOptions>(command: Command): Options {
-  const { parent } = command;
-  const given = Object.entries(parent?.opts() ?? {}).filter(
-    ([name]) =>
-      parent?.getOptionValueSource(name) === 'cli' && command.getOptionValueSource(name) !== 'cli',
-  );
-  return { ...command.opts(), ...Object.fromEntries(given) } as Options;
+/** The options of a sub-command: `--server` counts before its name, too. */
+function optionsOf<Options extends ConnectionOptions>(called: Command): Options {
+  return called.optsWithGlobals<Options>();
 }
 
 async function printOnce(client: ClusterClient, isJson: boolean, shell: Shell): Promise<void> {
@@ -103,8 +95,6 @@ export function topologyCommand(defaults: ClientDefaults, shell: Shell = process
   ];
   const command = new Command('topology')
     .description('watch the database nodes; drain one; accept a timeline')
-    // Else an option behind the name of a sub-command would be taken for one of this.
-    .enablePositionalOptions()
     .option('--once', 'show them once', false)
     .option('--json', 'print JSON, for programs', false)
     .addHelpText('after', help)

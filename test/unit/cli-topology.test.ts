@@ -109,6 +109,8 @@ describe('stowage topology', () => {
     await using doors = await openClusterDoors(cluster, { streamHeartbeatMs: 10 });
     const command = start(doors.grpc, []);
     await command.says(/db3/);
+    const beats = start(doors.grpc, ['--json']);
+    await beats.says(/(\n.*){3}/);
     cluster.move({ ...moved, detail: 'lost\u001b[2J' }, lost);
     cluster.move({ ...moved, node: 'db2:5432', from: 'standby', to: 'primary', detail: '' });
     await command.says(/standby -> primary/);
