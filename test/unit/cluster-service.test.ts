@@ -108,7 +108,7 @@ describe('ClusterService', () => {
 
   it('tells the present history, its newest 64 steps', async () => {
     const history = Array.from({ length: 70 }, (_, index) => ({
-      ...{ timeline: index + 1, switchLsn: BigInt(index) },
+      ...{ timeline: index + 1, switchLsn: BigInt(index), recordedLsn: 0n },
       recordedAt: 1_772_355_600_123_456n,
     }));
     const identity = { primary: 'a:5432', timeline: 70, systemIdentifier: 2n ** 63n + 5n };
