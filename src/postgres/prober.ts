@@ -53,7 +53,7 @@ export class Prober {
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #record:
-    | { readonly steps: readonly Step[]; readonly onError: (error: unknown) => void }
+    | { readonly steps: readonly Step[]; readonly onEnd: (error: unknown) => void }
     | undefined;
   #isClosed = false;
   /** Asked for while a probe was on its way: what that one sees may be older. */
@@ -97,9 +97,10 @@ export class Prober {
   /**
    * Runs steps in one transaction that does not wait for standbys, then probes again. Asked for
    * again before it has run, the later one counts.
+   * @param onEnd told why it failed, or undefined.
    */
-  record(steps: readonly Step[], onError: (error: unknown) => void): void {
-    this.#record = { steps: [{ statement: commitLocally, params: [] }, ...steps], onError };
+  record(steps: readonly Step[], onEnd: (error: unknown) => void): void {
+    this.#record = { steps: [{ statement: commitLocally, params: [] }, ...steps], onEnd };
     this.wake();
   }
 
@@ -131,7 +132,7 @@ export class Prober {
     const unit = new Unit(record.steps);
     this.#client.query(unit);
     if (!(await settlesWithin(unit.done, RECORD_TIMEOUT_MS))) this.#drop();
-    await unit.done.catch(record.onError);
+    await unit.done.then(() => record.onEnd(undefined), record.onEnd);
   }
 
   async #observe(): Promise<void> {

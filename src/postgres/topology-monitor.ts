@@ -9,7 +9,7 @@ import { type Deferred, deferred } from '../lib/deferred.js';
 import { type Interruption, type Limits, within } from '../lib/interruption.js';
 import { recordAcceptance, recordTimeline } from './control.sql.js';
 import type { NodeAddress } from './driver.js';
-import { type TopologyEvent, topologyChannel, troubleChannel } from './events.js';
+import { historyChannel, type TopologyEvent, topologyChannel } from './events.js';
 import type { Rank } from './history.js';
 import { claimersOf } from './primary-choice.js';
 import { Prober } from './prober.js';
@@ -104,7 +104,9 @@ export class TopologyMonitor {
   }
 
   #take(event: RouterEvent, cause: unknown): void {
-    const { topology, transitions, effects } = step(this.#topology, event);
+    const former = this.#topology;
+    const { topology, transitions, effects } = step(former, event);
+    if (topology === former) return;
     this.#topology = topology;
     const about = event.kind === 'token' ? `timeline ${event.timeline}` : event.node;
     for (const { node, from, to } of transitions) {
@@ -114,6 +116,10 @@ export class TopologyMonitor {
       topologyChannel.publish(change);
     }
     for (const effect of effects) this.#do(effect);
+    if (transitions.length > 0 || hasMoved(former, topology, event)) this.#wakeWaiters();
+  }
+
+  #wakeWaiters(): void {
     for (const waiter of this.#waiters) {
       if (waiter.check()) this.#waiters.delete(waiter);
     }
@@ -138,14 +144,15 @@ export class TopologyMonitor {
 
   #recordTimeline({ node, timeline, wasWatched }: Effect & { kind: 'record_timeline' }): void {
     const steps = [{ statement: recordTimeline, params: [timeline, wasWatched] }];
-    this.#probers.get(node)?.record(steps, troubled(node, `timeline ${timeline} is not recorded`));
+    this.#probers.get(node)?.record(steps, telling(node, `record timeline ${timeline}`));
   }
 
   #recordAcceptance(node: string, abandoned: Rank, by: string): void {
     const timeline = this.#topology.nodes.get(node)?.report?.timeline;
     const params = [abandoned.generation + 1, timeline, abandoned.timeline, by];
     const steps = [{ statement: recordAcceptance, params }];
-    this.#probers.get(node)?.record(steps, troubled(node, `timeline ${timeline} is not accepted`));
+    const detail = `accept timeline ${timeline} instead of ${abandoned.timeline}`;
+    this.#probers.get(node)?.record(steps, telling(node, detail));
   }
 
   /**
@@ -223,6 +230,13 @@ export class TopologyMonitor {
 const OVERLOADED_RETRY_DELAY_MS = 500;
 const ACCEPT_INTERVAL_MS = 50;
 
+/** Whether a node has come further: a probe that says the same again wakes nobody. */
+function hasMoved(former: Topology, topology: Topology, event: RouterEvent): boolean {
+  if (event.kind === 'token') return true;
+  const lsnIn = ({ nodes }: Topology) => nodes.get(event.node)?.report?.lsn;
+  return lsnIn(former) !== lsnIn(topology) || former.history !== topology.history;
+}
+
 /** Passes on what was found; false while nothing is. */
 function settle<T>(came: Deferred<T>, pick: () => T | undefined): boolean {
   try {
@@ -235,6 +249,6 @@ function settle<T>(came: Deferred<T>, pick: () => T | undefined): boolean {
   return true;
 }
 
-function troubled(node: string, detail: string): (cause: unknown) => void {
-  return (cause) => troubleChannel.publish({ node, detail, cause });
+function telling(node: string, detail: string): (cause: unknown) => void {
+  return (cause) => historyChannel.publish({ node, detail, cause });
 }

@@ -26,6 +26,12 @@ interface NodeChanged {
   readonly cause: unknown;
 }
 
+interface HistoryRecorded {
+  readonly node: string;
+  readonly detail: string;
+  readonly cause: unknown;
+}
+
 interface JobRan {
   readonly job: string;
   readonly outcome: string;
@@ -46,11 +52,19 @@ export function startLog(level: LogLevel, destination = standardError()): Log {
   const nodesKnown = new Set<string>();
   const onNode = (message: unknown) => {
     const { node, from, to, detail, cause } = message as NodeChanged;
-    const isDown = to === 'unreachable' || to === 'unknown';
+    const isDown = to === 'unreachable' || to === 'unknown' || to === 'fenced';
     // That a node is up when it is first seen is no news.
     const level = nodesKnown.has(node) ? 'info' : 'debug';
     nodesKnown.add(node);
     logger[isDown ? 'warn' : level]({ node, from, to, detail, err: cause }, 'node changed');
+  };
+  const onHistory = (message: unknown) => {
+    const { node, detail, cause } = message as HistoryRecorded;
+    const hasFailed = cause !== undefined;
+    logger[hasFailed ? 'error' : 'info'](
+      { node, detail, err: cause },
+      hasFailed ? 'history not recorded' : 'history recorded',
+    );
   };
   const onJob = (message: unknown) => {
     const { job, outcome, durationMs, error } = message as JobRan;
@@ -58,12 +72,14 @@ export function startLog(level: LogLevel, destination = standardError()): Log {
     logger[isBad ? 'warn' : 'debug']({ job, outcome, durationMs, err: error }, 'job ran');
   };
   subscribe('stowage:postgres:topology', onNode);
+  subscribe('stowage:postgres:history', onHistory);
   subscribe('stowage:job-run', onJob);
   return {
     logger,
     stop: () => {
       stopCalls();
       unsubscribe('stowage:postgres:topology', onNode);
+      unsubscribe('stowage:postgres:history', onHistory);
       unsubscribe('stowage:job-run', onJob);
     },
   };
