@@ -56,6 +56,7 @@ export async function startServer(
 async function serve(router: RouterHandle, settings: RunSettings['server']) {
   const api = createServices({
     router,
+    cluster: router,
     sealer: router.sealer,
     heartbeatMs: settings.streamHeartbeatMs,
   });

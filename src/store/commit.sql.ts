@@ -44,7 +44,7 @@ export const readRequest = statement<{
 /**
  * Last of every write: the change feed, the audit trail and the answer, in one round trip. The
  * arrays have one element a change, sorted by key, so that `seq` is drawn in key order while the
- * rows are locked.
+ * rows are locked. An operation that changes no resource has a row of the audit trail alone.
  */
 export const closeCommit = statement<Record<string, never>>({
   name: 'close-commit',
@@ -62,10 +62,13 @@ export const closeCommit = statement<Record<string, never>>({
       from changed
     ), audited as (
       insert into storage_audit (project_id, timestamp, id, user_id, username, action, object_key,
-                                 version_id, ip_address, user_agent, success, correlation_id)
+                                 version_id, ip_address, user_agent, success, correlation_id,
+                                 metadata)
       select $1, now(), audit_id, $2, $2, $4, object_key, nullif(version_id, ''), $13::inet, $14,
-             true, $15
-      from changed
+             true, $15, metadata
+      from (select audit_id, object_key, version_id, null::jsonb as metadata from changed
+            union all
+            select $17::uuid, null, null, $16::jsonb where $16::jsonb is not null) as done
     )
     update request_log set response = $5::bytea
     where project_id = $1 and principal = $2 and request_id = $3::uuid`,

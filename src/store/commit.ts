@@ -6,6 +6,7 @@
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { v7 as uuid } from 'uuid';
 import { StowageError } from '../errors.js';
+import { canonicalJson, type JsonMap } from '../lib/canonical-json.js';
 import type { Call } from '../postgres/call.js';
 import type { Router, Transaction } from '../postgres/router-api.js';
 import { closeCommit, openCommit, readRequest } from './commit.sql.js';
@@ -36,6 +37,11 @@ export interface Change {
 export interface Written<Response extends DescMessage> {
   readonly response: MessageShape<Response>;
   readonly changes: readonly Change[];
+  /**
+   * What was done where no resource of a project changed, such as to which node: the metadata of
+   * one row of the audit trail. Left out: each change has its row, and no change none.
+   */
+  readonly operation?: JsonMap;
 }
 
 /** A mutation to commit. */
@@ -84,7 +90,8 @@ export async function commit<Response extends DescMessage>(
     if (digest !== null && !opened?.claimed) return answered(transaction, call, mutation, digest);
     const written = await mutation.write(transaction);
     await indexForSearch(transaction, call.project, objectKeysOf(written.changes));
-    if (written.changes.length > 0 || requestId !== null) {
+    const isDone = written.changes.length > 0 || written.operation !== undefined;
+    if (isDone || requestId !== null) {
       const response = toBinary(mutation.responseSchema, written.response);
       await transaction.run(closeCommit, closing(call, mutation, requestId, response, written));
     }
@@ -124,7 +131,7 @@ function closing<Response extends DescMessage>(
   mutation: Mutation<Response>,
   requestId: string | null,
   response: Uint8Array,
-  { changes }: Written<Response>,
+  { changes, operation }: Written<Response>,
 ): readonly unknown[] {
   return [
     call.project,
@@ -142,6 +149,8 @@ function closing<Response extends DescMessage>(
     call.origin.address ?? null,
     call.origin.userAgent ?? null,
     requestId ?? call.requestId,
+    operation === undefined ? null : canonicalJson(operation),
+    uuid(),
   ];
 }
 
