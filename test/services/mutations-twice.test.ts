@@ -1,4 +1,4 @@
-/** Every mutation may be run again: what a first run left outside of its transaction misleads none. */
+/** Every mutation may be run again: what a first run left outside of it misleads none. */
 
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -60,6 +60,25 @@ interface Asked {
   readonly after: number;
 }
 
+const sealer = {
+  seal: async (_: string, __: readonly string[], payload: Uint8Array) =>
+    Buffer.from(payload).toString('base64url'),
+  open: async (_: string, __: readonly string[], token: string) => Buffer.from(token, 'base64url'),
+};
+
+const sourceOf = (collector: Numbers): SliceSource => ({
+  args: [],
+  collector,
+  rowsFirst: 20,
+  rowsNext: () => 20,
+  slice: (lastKey, rowsMax) => ({
+    statement: {} as never,
+    params: [lastKey === '' ? 0 : Number(lastKey), rowsMax],
+  }),
+  encode: (fields) =>
+    toBinary(StreamObjectsResponseSchema, create(StreamObjectsResponseSchema, fields)),
+});
+
 /** Streams the numbers; `fail` may throw for the nth slice when it has given so many of its own. */
 async function run(fail: (slice: number, given: number) => void) {
   const collector = new Numbers();
@@ -94,28 +113,11 @@ async function run(fail: (slice: number, given: number) => void) {
       return [{ found: true }];
     },
   } as unknown as Router;
-  const sealer = {
-    seal: async (_: string, __: readonly string[], payload: Uint8Array) =>
-      Buffer.from(payload).toString('base64url'),
-    open: async (_: string, __: readonly string[], token: string) =>
-      Buffer.from(token, 'base64url'),
-  };
-  const source: SliceSource = {
-    args: [],
-    collector,
-    rowsFirst: 20,
-    rowsNext: () => 20,
-    slice: (lastKey, rowsMax) => ({
-      statement: {} as never,
-      params: [lastKey === '' ? 0 : Number(lastKey), rowsMax],
-    }),
-    encode: (fields) =>
-      toBinary(StreamObjectsResponseSchema, create(StreamObjectsResponseSchema, fields)),
-  };
   const call = {
     ...systemCall({ method: 'test', timeoutMs: 20_000, freshness: { kind: 'strong' } }),
     onServed: (by: { node: string }) => told.push(by.node),
   };
+  const source = sourceOf(collector);
   const messages = [];
   let error: unknown;
   try {
