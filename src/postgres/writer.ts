@@ -37,6 +37,7 @@ export async function write<T>(
 ): Promise<Committed<T>> {
   const limits = unaryLimits(call);
   const waits = routing.attempts(limits);
+  let obstacle: StowageError | undefined;
   for (let failures = 1; ; failures += 1) {
     const route = await routing.route({ kind: 'primary' }, waits, limits);
     const work: Work = { name: 'transaction', route, call, phase: 'write' };
@@ -48,10 +49,12 @@ export async function write<T>(
       return outcome.committed;
     }
     publish(work, startedAtMs, outcome.refusal);
+    // The caller learns what was in the way, rather than that time ran out over it.
+    if (outcome.refusal.reason === 'DEADLINE_EXCEEDED') throw obstacle ?? outcome.refusal;
+    obstacle = outcome.refusal;
     const delayMs = delayBefore(outcome.rerun, failures);
-    // Who cannot wait so long learns what was in the way, rather than that time ran out.
     const isTooLate = performance.now() + (delayMs ?? 0) >= limits.deadlineMs;
-    if (delayMs === undefined || isTooLate) throw outcome.refusal;
+    if (delayMs === undefined || isTooLate) throw obstacle;
     await pauseWithin(delayMs, limits);
   }
 }

@@ -2,11 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { StowageError } from '../../src/errors.js';
 import { deferred } from '../../src/lib/deferred.js';
 import { until } from '../../src/lib/wait.js';
-import { type QueryEvent, queryChannel } from '../../src/postgres/events.js';
+import { type QueryEvent, queryChannel, topologyChannel } from '../../src/postgres/events.js';
+import { createRouter } from '../../src/postgres/router.js';
 import type { Transaction } from '../../src/postgres/router-api.js';
 import { statement } from '../../src/postgres/statement.js';
 import { sharedCluster } from '../support/cluster.js';
-import { startTestRouter, testCall } from '../support/router.js';
+import { startTestRouter, testCall, testSettings } from '../support/router.js';
 import { useRouter } from '../support/use-router.js';
 
 const addTo = statement<{ pid: number }>({
@@ -19,6 +20,12 @@ const readCounter = statement<{ value: number }>({
   name: 'test-read-counter',
   intent: 'readPrimary',
   text: 'select value from counters where name = $1',
+});
+
+const endSelf = statement({
+  name: 'test-end-self',
+  intent: 'readPrimary',
+  text: 'select pg_terminate_backend(pg_backend_pid()), pg_sleep(1)',
 });
 
 const prepare = (settings: string) => [
@@ -94,6 +101,43 @@ describe('A transaction that came to nothing', () => {
     });
     expect(runs).toBe(2);
     expect(await counter('amid')).toBe(2);
+  });
+
+  it('is run again where its node is in doubt before COMMIT', async () => {
+    await make('doubted');
+    const lost = deferred<void>();
+    const onChange = () => {
+      if (!fixture.router.topology().hasPrimary) lost.resolve();
+    };
+    let runs = 0;
+    await fixture.router.transaction(testCall(), async (transaction) => {
+      runs += 1;
+      await add(transaction, 'doubted');
+      if (runs > 1) return;
+      topologyChannel.subscribe(onChange);
+      // Another call loses its connection; ours is whole.
+      const other = fixture.router.run(endSelf, [], testCall()).catch(() => undefined);
+      await lost.promise;
+      topologyChannel.unsubscribe(onChange);
+      void other;
+    });
+    expect(runs).toBe(2);
+    expect(await counter('doubted')).toBe(1);
+  });
+
+  it('waits for a primary until shortly before its deadline', async () => {
+    const [, ...standbys] = sharedCluster().nodes;
+    const target = { url: fixture.database.serviceUrl ?? '', nodes: standbys };
+    await using router = createRouter(testSettings(target));
+    await router.start();
+    const startedAtMs = performance.now();
+    let runs = 0;
+    const promise = router.transaction(testCall({ timeoutMs: 600 }), async () => {
+      runs += 1;
+    });
+    await expect(promise).rejects.toMatchObject({ reason: 'NO_PRIMARY', retryDelayMs: 1_000 });
+    expect(runs).toBe(0);
+    expect(performance.now() - startedAtMs).toBeGreaterThan(500);
   });
 
   it('is not run again after a lock timeout', async () => {
