@@ -22,6 +22,7 @@ import {
   type Notice,
   type Submission,
 } from './driver.js';
+import { NodeLost } from './node-lost.js';
 import { type Step, type StepResult, Unit } from './unit.js';
 
 /** How a connection is given back. */
@@ -119,8 +120,11 @@ export class Lease {
     return { results: unit.results, notices, isSent: unit.isSent, error };
   }
 
-  /** Hands a submission to the driver. */
+  /** Hands a submission to the driver. @throws NodeLost where the router has ended the connection */
   submit(submission: Submission): void {
+    const { errored } = this.client.connection.stream;
+    // The driver would say that the connection is lost, which looks like news of the node.
+    if (errored instanceof NodeLost) throw errored;
     try {
       this.client.query(submission);
     } catch (error) {

@@ -87,8 +87,11 @@ export type Effect =
     }
   /** Write down that a newer timeline is given up for this node's. */
   | { readonly kind: 'record_acceptance'; readonly node: string; readonly abandoned: Rank }
-  /** Its connections are of no use any more. */
-  | { readonly kind: 'sever'; readonly node: string }
+  /**
+   * Its connections are of no use any more: the idle ones, where one was lost and those that are
+   * lent find out by themselves; all, where they might hang for ever or serve another history.
+   */
+  | { readonly kind: 'sever'; readonly node: string; readonly scope: 'idle' | 'all' }
   /** Calls will come: open its connections ahead. */
   | { readonly kind: 'warm'; readonly node: string };
 
@@ -364,10 +367,10 @@ function effectsOf(former: Knowledge, next: Knowledge, election: Election): Effe
   const effects: Effect[] = [...election.effects];
   for (const node of next.nodes.values()) {
     const before = former.nodes.get(node.name);
-    const isEnded = before?.state !== node.state && isUseless(node.state);
     const isRestarted =
       before?.report !== undefined && before.report.startedAt !== node.report?.startedAt;
-    if (isEnded || isRestarted) effects.push({ kind: 'sever', node: node.name });
+    const scope = severed(before, node, isRestarted);
+    if (scope !== undefined) effects.push({ kind: 'sever', node: node.name, scope });
     if (isServing(node.state) && (isRestarted || !isServing(before?.state ?? 'unknown'))) {
       effects.push({ kind: 'warm', node: node.name });
     }
@@ -375,8 +378,19 @@ function effectsOf(former: Knowledge, next: Knowledge, election: Election): Effe
   return effects;
 }
 
-function isUseless(state: NodeState): boolean {
-  return state === 'unreachable' || state === 'fenced';
+/**
+ * Which of a node's connections an event has ended. Silence counts by itself: a node that was lost
+ * before it fell silent may hold calls that nothing else would ever end.
+ */
+function severed(
+  before: NodeFacts | undefined,
+  node: NodeFacts,
+  isRestarted: boolean,
+): 'idle' | 'all' | undefined {
+  const isSilent = node.silences >= SILENCES_MAX && (before?.silences ?? 0) < SILENCES_MAX;
+  const isNew = before?.state !== node.state;
+  if (isSilent || (isNew && node.state === 'fenced')) return 'all';
+  return isRestarted || (isNew && node.state === 'unreachable') ? 'idle' : undefined;
 }
 
 function isServing(state: NodeState): boolean {

@@ -14,6 +14,7 @@ import type { Demand } from './freshness.js';
 import { read } from './reader.js';
 import type { Committed, StreamOptions, Transaction } from './router-api.js';
 import type {
+  Reloadable,
   RouterHandle,
   RouterOptions,
   TopologyChange,
@@ -142,6 +143,10 @@ class NodeRouter implements RouterHandle {
         this.#routing.monitor.subscribe(listener),
     };
     return watchTopology(source, signal, heartbeatMs);
+  }
+
+  reload(changed: Reloadable, timeoutMs: number = CLOSE_TIMEOUT_MS): Promise<void> {
+    return this.#routing.reload(changed, timeoutMs);
   }
 
   acceptTimeline(timeline: number, by: string, limits: Limits): Promise<void> {

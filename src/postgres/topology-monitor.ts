@@ -7,10 +7,12 @@ import type { PostgresSettings } from '../config.js';
 import { StowageError } from '../errors.js';
 import { type Deferred, deferred } from '../lib/deferred.js';
 import { type Interruption, type Limits, within } from '../lib/interruption.js';
+import type { SeverScope } from './connections.js';
 import { recordAcceptance, recordTimeline } from './control.sql.js';
 import type { NodeAddress } from './driver.js';
 import { historyChannel, type TopologyEvent, topologyChannel } from './events.js';
 import type { Rank } from './history.js';
+import { HostWatch } from './host-watch.js';
 import { claimersOf } from './primary-choice.js';
 import { Prober } from './prober.js';
 import {
@@ -32,7 +34,9 @@ export function nodeName({ host, port }: NodeAddress): string {
 
 /** What is done with the connections of a node. */
 export interface ConnectionEffects {
-  sever(node: string): void;
+  sever(node: string, scope: SeverScope): void;
+  /** The node's name leads to these addresses and no others. */
+  keepOnly(node: string, addresses: ReadonlySet<string>): void;
   warm(node: string): void;
 }
 
@@ -62,8 +66,11 @@ export class TopologyMonitor {
 
   #addProber(node: NodeAddress): Prober {
     const name = nodeName(node);
-    const prober = new Prober(this.#settings, node, (seen, cause) =>
-      this.#take({ ...seen, node: name }, cause),
+    const prober = new Prober(
+      this.#settings,
+      node,
+      (seen, cause) => this.#take({ ...seen, node: name }, cause),
+      new HostWatch(node.host, (addresses) => this.#connections.keepOnly(name, addresses)),
     );
     this.#probers.set(name, prober);
     return prober;
@@ -88,6 +95,11 @@ export class TopologyMonitor {
   /** Asks a node at once what it is; what is known of it counts meanwhile. */
   ask(node: string): void {
     this.#probers.get(node)?.wake();
+  }
+
+  /** The same, where no question is on its way already. */
+  check(node: string): void {
+    this.#probers.get(node)?.check();
   }
 
   /** Takes in a timeline that a verified token tells of. */
@@ -128,7 +140,7 @@ export class TopologyMonitor {
   #do(effect: Effect): void {
     switch (effect.kind) {
       case 'sever':
-        this.#connections.sever(effect.node);
+        this.#connections.sever(effect.node, effect.scope);
         break;
       case 'warm':
         this.#connections.warm(effect.node);

@@ -7,7 +7,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
 import type { LogLevel } from '../config.js';
-import { type CallEnded, onCallEnded } from './events.js';
+import { type CallEnded, onCallEnded, onReloadEnded } from './events.js';
 
 export type { Logger } from 'pino';
 
@@ -49,6 +49,10 @@ export function startLog(level: LogLevel, destination = standardError()): Log {
   const stopCalls = onCallEnded((call) => {
     logCall(logger, call);
   });
+  const stopReloads = onReloadEnded(({ error, ...changes }) => {
+    if (error === undefined) logger.info(changes, 'settings read again');
+    else logger.error({ err: error }, 'settings are wrong and stay as they were');
+  });
   const nodesKnown = new Set<string>();
   const onNode = (message: unknown) => {
     const { node, from, to, detail, cause } = message as NodeChanged;
@@ -78,6 +82,7 @@ export function startLog(level: LogLevel, destination = standardError()): Log {
     logger,
     stop: () => {
       stopCalls();
+      stopReloads();
       unsubscribe('stowage:postgres:topology', onNode);
       unsubscribe('stowage:postgres:history', onHistory);
       unsubscribe('stowage:job-run', onJob);

@@ -1,7 +1,13 @@
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
 import { StowageError } from '../../src/errors.js';
-import { type FailureContext, nodeEvidence, toStowageError } from '../../src/postgres/sqlstate.js';
+import { NodeLost } from '../../src/postgres/node-lost.js';
+import {
+  type FailureContext,
+  nodeEvidence,
+  repetition,
+  toStowageError,
+} from '../../src/postgres/sqlstate.js';
 
 function serverError(code: string, facts: Partial<pg.DatabaseError> = {}): pg.DatabaseError {
   const error = new pg.DatabaseError(`secret of ${code}`, 1, 'error');
@@ -97,6 +103,16 @@ describe('toStowageError', () => {
   });
 });
 
+describe('repetition', () => {
+  it('repeats elsewhere what a node was given up under', () => {
+    const told = toStowageError(new NodeLost('a:1'), context('read'));
+    expect(told.reason).toBe('NO_NODE');
+    expect(repetition(told, { role: 'primary', mustReplay: undefined })).toBe('elsewhere');
+    const unknown = toStowageError(new NodeLost('a:1'), context('commit'));
+    expect(unknown.reason).toBe('COMMIT_OUTCOME_UNKNOWN');
+  });
+});
+
 describe('nodeEvidence', () => {
   it.each<[unknown, ReturnType<typeof nodeEvidence>]>([
     [socketError('ECONNREFUSED'), 'lost'],
@@ -108,6 +124,7 @@ describe('nodeEvidence', () => {
     [serverError('40001', { severity: 'FATAL' }), undefined],
     [serverError('53300', { severity: 'FATAL' }), 'crowded'],
     [serverError('23505'), undefined],
+    [new NodeLost('a:1'), undefined],
     [new TypeError('x'), undefined],
   ])('says what %o tells of the node', (error, evidence) => {
     expect(nodeEvidence(error)).toBe(evidence);
