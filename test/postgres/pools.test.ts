@@ -69,7 +69,10 @@ describe('A pool of connections', () => {
 
   it('asks a connection that was idle for long, and lends no silent one', async () => {
     let silences = 0;
-    const listener = { onRole: () => undefined, onSilence: () => void (silences += 1) };
+    const onSilence = () => {
+      silences += 1;
+    };
+    const listener = { onRole: () => undefined, onSilence };
     open({ times: times({ askAfterMs: 0 }), listener });
     const pid = await use();
     expect(await use()).toBe(pid);
@@ -176,7 +179,10 @@ describe('A pool of connections', () => {
     const { nodes } = sharedCluster();
     for (const node of nodes.slice(0, 2)) {
       const roles: string[] = [];
-      const listener = { onRole: (role: string) => void roles.push(role), onSilence: () => {} };
+      const listener = {
+        onRole: (role: string) => void roles.push(role),
+        onSilence: () => undefined,
+      };
       const one = open({ listener }, node);
       await use();
       await one.close(0);
