@@ -16,6 +16,7 @@ import {
 import { bytesBehind, freshAsOf, type LagSamples, NO_SAMPLES, withSample } from './lag.js';
 import { drainedNodes, newestHistory } from './node-data.js';
 import { choosePrimary, type Election } from './primary-choice.js';
+import { SILENCES_MAX, severedBy } from './severing.js';
 import { standingOf } from './standing.js';
 
 /**
@@ -178,9 +179,6 @@ export interface Step {
   readonly transitions: readonly Transition[];
   readonly effects: readonly Effect[];
 }
-
-/** Silence that counts as loss. */
-const SILENCES_MAX = 2;
 
 /** What holds where nothing else is said. */
 export const STATE_LIMITS: StateLimits = { fenceMs: 30_000, laggingMs: 10_000 };
@@ -369,28 +367,13 @@ function effectsOf(former: Knowledge, next: Knowledge, election: Election): Effe
     const before = former.nodes.get(node.name);
     const isRestarted =
       before?.report !== undefined && before.report.startedAt !== node.report?.startedAt;
-    const scope = severed(before, node, isRestarted);
+    const scope = severedBy(before, node, isRestarted);
     if (scope !== undefined) effects.push({ kind: 'sever', node: node.name, scope });
     if (isServing(node.state) && (isRestarted || !isServing(before?.state ?? 'unknown'))) {
       effects.push({ kind: 'warm', node: node.name });
     }
   }
   return effects;
-}
-
-/**
- * Which of a node's connections an event has ended. Silence counts by itself: a node that was lost
- * before it fell silent may hold calls that nothing else would ever end.
- */
-function severed(
-  before: NodeFacts | undefined,
-  node: NodeFacts,
-  isRestarted: boolean,
-): 'idle' | 'all' | undefined {
-  const isSilent = node.silences >= SILENCES_MAX && (before?.silences ?? 0) < SILENCES_MAX;
-  const isNew = before?.state !== node.state;
-  if (isSilent || (isNew && node.state === 'fenced')) return 'all';
-  return isRestarted || (isNew && node.state === 'unreachable') ? 'idle' : undefined;
 }
 
 function isServing(state: NodeState): boolean {
