@@ -21,7 +21,7 @@ describe('A pool of connections', () => {
   const lost = new NodeLost('the node');
 
   const settings = () =>
-    testSettings({ url: database.url, nodes: sharedCluster().nodes }, { probeTimeoutMs: 150 });
+    testSettings({ url: database.url, nodes: sharedCluster().nodes }, { probeTimeoutMs: 500 });
   const open = (options: Partial<PoolOptions> = {}, node = sharedCluster().nodes[0]) => {
     if (node === undefined) throw new Error('the cluster has no node');
     pool = new ConnectionPool(settings(), node, {
@@ -97,7 +97,7 @@ describe('A pool of connections', () => {
   });
 
   it('replaces warm connections that grow old while they are idle', async () => {
-    const warm = open({ sizeMin: 2, times: times({ ageMaxMs: 60 }) });
+    const warm = open({ sizeMin: 2, times: times({ ageMaxMs: 400 }) });
     await warm.warm();
     const former = await pids('unary');
     expect(former).toHaveLength(2);

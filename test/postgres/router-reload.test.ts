@@ -1,11 +1,12 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { until } from '../../src/lib/wait.js';
 import { type TopologyEvent, topologyChannel } from '../../src/postgres/events.js';
+import { createRouter } from '../../src/postgres/router.js';
 import type { RouterHandle } from '../../src/postgres/router-handle.js';
 import { statement } from '../../src/postgres/statement.js';
 import { nodeName } from '../../src/postgres/topology-monitor.js';
 import { sharedCluster } from '../support/cluster.js';
-import { settled, startTestRouter, testCall } from '../support/router.js';
+import { settled, startTestRouter, testCall, testSettings } from '../support/router.js';
 import { useRouter } from '../support/use-router.js';
 
 const sleep = statement<{ one: number }>({
@@ -51,7 +52,11 @@ describe('A router that runs', () => {
   };
 
   it('asks a node whose statement runs long, and no other', async () => {
-    const calm = await start(all(), { probeIntervalMs: 60_000 });
+    const target = { url: fixture.database.serviceUrl ?? '', nodes: all() };
+    const calm = createRouter(testSettings(target, { probeIntervalMs: 60_000 }));
+    router = calm;
+    await calm.start();
+    await until(() => calm.topology().hasPrimary, { timeoutMs: 5_000, what: 'the primary' });
     await calm.run(sleep, [0.7], testCall());
     const { primary, standby } = ages();
     expect(standby).toBeGreaterThan(690);
