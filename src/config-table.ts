@@ -116,8 +116,8 @@ export const configTable = {
     schema: z.string(),
     unit: 'path',
     help:
-      'A file with the nodes as host or host:port, separated by commas or line ends, used instead ' +
-      'of the hosts in DATABASE_URL or POSTGRES_HOST. `stowage serve` reads it again on SIGHUP.',
+      'A file with the nodes as host or host:port, separated by commas or line ends, used ' +
+      'instead of the hosts in DATABASE_URL or POSTGRES_HOST. `stowage serve` reads it again on SIGHUP.',
   }),
   POSTGRES_PORT: count(5432, 1, 65_535, 'port', 'The port of every host that names none.'),
   POSTGRES_DB: setting({

@@ -27,6 +27,7 @@ export interface ConnectionTimes {
   readonly askAfterMs: number;
 }
 
+/** The usual ones. */
 export const CONNECTION_TIMES: ConnectionTimes = {
   idleMs: 60_000,
   ageMaxMs: 30 * 60_000,
@@ -113,7 +114,7 @@ export class Connections {
     return this.#lent(connection, nowMs);
   }
 
-  /** Lends one that answers, else a new one. @throws NodeLost, what the driver says of connecting */
+  /** Lends one that answers, else a new one. @throws NodeLost, what the driver says */
   async lend(): Promise<Connection> {
     for (;;) {
       const connection = this.lendWarm() ?? this.#idle.pop();

@@ -120,7 +120,7 @@ export class Lease {
     return { results: unit.results, notices, isSent: unit.isSent, error };
   }
 
-  /** Hands a submission to the driver. @throws NodeLost where the router has ended the connection */
+  /** Hands a submission to the driver. @throws NodeLost where the router ended the connection */
   submit(submission: Submission): void {
     const { errored } = this.client.connection.stream;
     // The driver would say that the connection is lost, which looks like news of the node.

@@ -1,4 +1,4 @@
-/** Takes other nodes and a rotated password while the server runs; what is wrong changes nothing. */
+/** Takes other nodes and a rotated password while the server runs; what is wrong is not taken. */
 
 import type { Reloadable, RouterHandle } from '../postgres/router-handle.js';
 import { nodeName } from '../postgres/topology-monitor.js';

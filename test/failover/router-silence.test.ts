@@ -3,6 +3,7 @@ import type { EmbeddedCluster } from '../../src/embedded/index.js';
 import { noteTimelineJob } from '../../src/jobs/note-timeline.js';
 import { NEVER } from '../../src/lib/interruption.js';
 import { until } from '../../src/lib/wait.js';
+import type { NodeAddress } from '../../src/postgres/driver.js';
 import { forAtMost } from '../../src/postgres/lease.js';
 import { parseLsn } from '../../src/postgres/lsn.js';
 import { migrateUp } from '../../src/postgres/migrate.js';
@@ -55,6 +56,35 @@ describe('A router whose nodes fall silent or are promoted', () => {
     return rows.map(({ timeline, switch_lsn: lsn }) => ({ timeline, lsn: parseLsn(lsn) }));
   };
 
+  const notedLsn = async () => {
+    const noted = await openConnection(urlOf('noted'));
+    const [note] = await noted.query<{ reached: string }>(
+      'select reached_lsn::text as reached from timelines where timeline = 1',
+    );
+    await noted.end();
+    return parseLsn(note?.reached ?? '');
+  };
+  /** A session that lives on through a promotion: its next answer says what its node is then. */
+  const openSession = async (address: NodeAddress) => {
+    const heard: string[] = [];
+    const listener = {
+      onRole: (role: string) => void heard.push(role),
+      onSilence: () => undefined,
+    };
+    const settings = testSettings({ url: urlOf('watched'), nodes: [] });
+    const options = { purpose: 'unary', sizeMax: 1, sizeMin: 0, listener } as const;
+    const pool = new ConnectionPool(settings, address, options);
+    const lease = await pool.acquire(forAtMost(5_000));
+    const rolesHeard = async () => {
+      const one = { statement: { name: 'one', text: 'select 1' }, params: [] };
+      await lease.run([one], forAtMost(5_000));
+      lease.release('clean');
+      await pool.close(1_000);
+      return heard;
+    };
+    return { rolesHeard };
+  };
+
   beforeAll(async () => {
     test = await startTestCluster({ standbys: 2 });
     cluster = test.cluster;
@@ -101,38 +131,17 @@ describe('A router whose nodes fall silent or are promoted', () => {
     if (next === undefined) throw new Error('two standbys were asked for');
     const before = await onDatabase('noted');
     await noteTimelineJob(before).run(NEVER);
-    const noted = await openConnection(urlOf('noted'));
-    const [note] = await noted.query<{ reached: string }>(
-      'select reached_lsn::text as reached from timelines where timeline = 1',
-    );
-    await noted.end();
+    const reached = await notedLsn();
     await before.close();
     const target = { url: database.serviceUrl ?? '', nodes: nodes() };
     const history = await startTestRouter(target, { probeTimeoutMs: 1_000 });
     const watched = await onDatabase('watched');
-    const heard: string[] = [];
-    const listener = {
-      onRole: (role: string) => void heard.push(role),
-      onSilence: () => undefined,
-    };
     const address = { host: '127.0.0.1', port: next.port };
-    const pool = new ConnectionPool(testSettings({ url: urlOf('watched'), nodes: [] }), address, {
-      purpose: 'unary',
-      sizeMax: 1,
-      sizeMin: 0,
-      listener,
-    });
-    const lease = await pool.acquire(forAtMost(5_000));
+    const session = await openSession(address);
     await cluster.waitUntilCaughtUp();
     await cluster.crash(cluster.primary.name);
     await cluster.promote(next.name);
-    // The session lives on, and its next answer says what its node has become.
-    const role = { statement: { name: 'role', text: 'select 1' }, params: [] };
-    await lease.run([role], forAtMost(5_000));
-    lease.release('clean');
-    expect(heard).toEqual(['standby', 'primary']);
-    await pool.close(1_000);
-
+    expect(await session.rolesHeard()).toEqual(['standby', 'primary']);
     const isOnNext = (router: RouterHandle) => router.topology().timeline === 2;
     await until(() => isOnNext(history) && isOnNext(watched), { ...WAIT, what: 'timeline 2' });
     const late = await startTestRouter(
@@ -156,7 +165,6 @@ describe('A router whose nodes fall silent or are promoted', () => {
     });
     expect(await rowsOf(service1)).toEqual(both);
     expect(await rowsOf(urlOf('watched'))).toEqual(both);
-    const reached = parseLsn(note?.reached ?? '');
     expect(await rowsOf(urlOf('noted'))).toEqual([both[0], { timeline: 2, lsn: reached }]);
     expect(reached > 0n && reached <= switchLsn).toBe(true);
     await Promise.all([history, watched, late].map((router) => router.close()));
