@@ -117,7 +117,8 @@ export const configTable = {
     unit: 'path',
     help:
       'A file with the nodes as host or host:port, separated by commas or line ends, used ' +
-      'instead of the hosts in DATABASE_URL or POSTGRES_HOST. `stowage serve` reads it again on SIGHUP.',
+      'instead of the hosts in DATABASE_URL or POSTGRES_HOST. `stowage serve` reads it again on ' +
+      'SIGHUP.',
   }),
   POSTGRES_PORT: count(5432, 1, 65_535, 'port', 'The port of every host that names none.'),
   POSTGRES_DB: setting({
