@@ -5,6 +5,7 @@
 
 import type { PostgresSettings } from '../config.js';
 import { StowageError } from '../errors.js';
+import { assert } from '../lib/assert.js';
 import { type Limits, within } from '../lib/interruption.js';
 import type { Token } from '../lib/token-layout.js';
 import { pause } from '../lib/wait.js';

@@ -108,8 +108,7 @@ describe('repetition', () => {
     const told = toStowageError(new NodeLost('a:1'), context('read'));
     expect(told.reason).toBe('NO_NODE');
     expect(repetition(told, { role: 'primary', mustReplay: undefined })).toBe('elsewhere');
-    const unknown = toStowageError(new NodeLost('a:1'), context('commit'));
-    expect(unknown.reason).toBe('COMMIT_OUTCOME_UNKNOWN');
+    expect(toStowageError(new NodeLost('a:1'), context('write')).reason).toBe('NO_PRIMARY');
   });
 });
 
