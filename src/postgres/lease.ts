@@ -38,6 +38,8 @@ export interface Observed {
   /** Of the steps that were completed. */
   readonly results: readonly StepResult[];
   readonly notices: readonly Notice[];
+  /** False where the connection was gone before: the server has seen nothing of it. */
+  readonly isSent: boolean;
   /** Of the server or the driver; undefined when all steps were completed. */
   readonly error: unknown;
 }
@@ -114,7 +116,7 @@ export class Lease {
     } finally {
       this.client.off('notice', onNotice);
     }
-    return { results: unit.results, notices, error };
+    return { results: unit.results, notices, isSent: unit.isSent, error };
   }
 
   /** Hands a submission to the driver. */

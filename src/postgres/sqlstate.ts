@@ -162,8 +162,8 @@ function isDriverError(error: unknown): boolean {
 
 /** Where an error happened. */
 export interface FailureContext {
-  /** `commit`: COMMIT had been sent, so that a lost connection leaves the outcome open. */
-  readonly phase: 'read' | 'write' | 'commit';
+  /** `write`: nothing was committed; who cannot tell does not come here. */
+  readonly phase: 'read' | 'write';
   /** The node's name. */
   readonly node: string;
   /** On the clock of `performance.now()`. */
@@ -210,7 +210,6 @@ function reasonFor(failure: FailureClass, context: FailureContext): Answer {
       // A statement that says it reads and writes is a defect wherever it runs.
       return { reason: context.phase === 'read' ? 'INTERNAL' : 'NO_PRIMARY' };
     case 'connection_lost':
-      if (context.phase === 'commit') return { reason: 'COMMIT_OUTCOME_UNKNOWN' };
       return { reason: context.phase === 'write' ? 'NO_PRIMARY' : 'NO_NODE' };
     case 'not_accepting':
       return { reason: context.phase === 'read' ? 'NO_NODE' : 'NO_PRIMARY' };

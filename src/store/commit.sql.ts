@@ -4,8 +4,9 @@ import { statement } from '../postgres/statement.js';
 
 /**
  * First of every write: is the project there, and is the request id ours? A claim waits for another
- * transaction that claims the same id. Parameters: project, principal, request id or null, method,
- * request digest, whether the project must be there.
+ * transaction that claims the same id. It is made whether the project is there or not: what was
+ * done before the project was deleted is answered as it was. Parameters: project, principal,
+ * request id or null, method, request digest.
  */
 export const openCommit = statement<{ project_found: boolean; claimed: boolean }>({
   name: 'open-commit',
@@ -16,7 +17,7 @@ export const openCommit = statement<{ project_found: boolean; claimed: boolean }
     ), claimed as (
       insert into request_log (project_id, principal, request_id, method, request_sha256)
       select $1, $2, $3::uuid, $4, $5::bytea
-      where $3::uuid is not null and (exists (select from project) or not $6::boolean)
+      where $3::uuid is not null
       on conflict do nothing
       returning true
     )
@@ -26,7 +27,9 @@ export const openCommit = statement<{ project_found: boolean; claimed: boolean }
 
 /**
  * The request that holds an id. A statement of its own: one that inserted and selected at once
- * would not see the row it lost against.
+ * would not see the row it lost against. The row is locked so that the transaction writes, for
+ * COMMIT waits for standbys only then: the answer stands where the first commit, which may have
+ * been told as not replicated, stands too.
  */
 export const readRequest = statement<{
   method: string;
@@ -34,11 +37,12 @@ export const readRequest = statement<{
   response: Buffer | null;
 }>({
   name: 'read-request',
-  intent: 'readPrimary',
+  intent: 'write',
   text: `
     select method, request_sha256, response
     from request_log
-    where project_id = $1 and principal = $2 and request_id = $3::uuid`,
+    where project_id = $1 and principal = $2 and request_id = $3::uuid
+    for key share`,
 });
 
 /**

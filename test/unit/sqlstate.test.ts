@@ -36,12 +36,6 @@ describe('toStowageError', () => {
       'NO_NODE',
     ],
     ['one amid a write', new Error('Connection terminated unexpectedly'), 'write', 'NO_PRIMARY'],
-    [
-      'one amid COMMIT',
-      new Error('Connection terminated unexpectedly'),
-      'commit',
-      'COMMIT_OUTCOME_UNKNOWN',
-    ],
     ['a refused connection', socketError('ECONNREFUSED'), 'read', 'NO_NODE'],
     ['a reset connection', socketError('ECONNRESET'), 'write', 'NO_PRIMARY'],
     [
@@ -59,12 +53,6 @@ describe('toStowageError', () => {
     ],
     ['a connect timeout', new Error('timeout expired'), 'read', 'NO_NODE'],
     ['a shutdown', serverError('57P01', { severity: 'FATAL' }), 'read', 'NO_NODE'],
-    [
-      'a shutdown amid COMMIT',
-      serverError('57P01', { severity: 'FATAL' }),
-      'commit',
-      'COMMIT_OUTCOME_UNKNOWN',
-    ],
     ['a server that starts', serverError('57P03', { severity: 'FATAL' }), 'write', 'NO_PRIMARY'],
     ['a serialization failure', serverError('40001'), 'write', 'OVERLOADED'],
     ['a deadlock', serverError('40P01'), 'write', 'OVERLOADED'],
@@ -105,12 +93,12 @@ describe('toStowageError', () => {
 
   it('leaves a StowageError what it is', () => {
     const error = new StowageError('DRAINING');
-    expect(toStowageError(error, context('commit'))).toBe(error);
+    expect(toStowageError(error, context('write'))).toBe(error);
   });
 });
 
 describe('nodeEvidence', () => {
-  it.each<[unknown, 'lost' | 'demoted' | undefined]>([
+  it.each<[unknown, ReturnType<typeof nodeEvidence>]>([
     [socketError('ECONNREFUSED'), 'lost'],
     [new Error('Connection terminated unexpectedly'), 'lost'],
     [serverError('57P01', { severity: 'FATAL' }), 'lost'],
@@ -118,7 +106,7 @@ describe('nodeEvidence', () => {
     [serverError('25006'), 'demoted'],
     [serverError('25P03', { severity: 'FATAL' }), undefined],
     [serverError('40001', { severity: 'FATAL' }), undefined],
-    [serverError('53300', { severity: 'FATAL' }), undefined],
+    [serverError('53300', { severity: 'FATAL' }), 'crowded'],
     [serverError('23505'), undefined],
     [new TypeError('x'), undefined],
   ])('says what %o tells of the node', (error, evidence) => {
