@@ -250,6 +250,18 @@ describe('stowage topology accept', () => {
     expect(cluster.accepted).toEqual(['1 anonymous']);
   });
 
+  it('asks for a higher timeline too, whose lower one was accepted before', async () => {
+    const cluster = diverged();
+    await using doors = await openClusterDoors(cluster);
+    const refused = await run(doors.grpc, ['accept', '5'], terminal('n\n'));
+    expect(refused.stderr).toContain('Timeline 2 is given up');
+    expect(refused.stderr).toContain('Go on with 5 (db5:1)? [y/N] ');
+    cluster.become({ hasPrimary: false });
+    const without = await run(doors.grpc, ['accept', '2'], terminal('n\n'));
+    expect(without.stderr).toContain('Every newer timeline is given up');
+    expect(cluster.accepted).toEqual([]);
+  });
+
   it('asks nothing where nothing is given up', async () => {
     const cluster = diverged();
     await using doors = await openClusterDoors(cluster);

@@ -29,14 +29,16 @@ export async function undrain(client: ClusterClient, node: string, shell: Shell)
 }
 
 /**
- * What a person is to know before a higher timeline is given up; undefined where none is: the
- * timeline is the present one, or a higher one that the server is to find.
+ * What a person is to know before other timelines are given up, higher and lower ones, for a lower
+ * one may have been accepted before. Undefined where nothing is: it is the primary's.
  */
-function question(timeline: number, { timeline: present, nodes }: Topology): string | undefined {
-  if (present > 0 && timeline >= present) return undefined;
+function question(timeline: number, topology: Topology): string | undefined {
+  const { timeline: present, canWrite, nodes } = topology;
+  if (canWrite && timeline === present) return undefined;
   const names = nodes.filter((node) => node.timeline === timeline).map(({ name }) => name);
   const where = names.length === 0 ? '' : ` (${names.map(escapeText).join(', ')})`;
-  const lost = present === 0 ? 'Every higher timeline' : `Timeline ${present}`;
+  const isKnown = present > 0 && present !== timeline;
+  const lost = isKnown ? `Timeline ${present}` : 'Every newer timeline';
   return `${lost} is given up with what was written on it. Go on with ${timeline}${where}?`;
 }
 
