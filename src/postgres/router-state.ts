@@ -14,7 +14,9 @@ import {
   rankOf,
 } from './history.js';
 import { bytesBehind, freshAsOf, type LagSamples, NO_SAMPLES, withSample } from './lag.js';
+import { drainedNodes, newestHistory } from './node-data.js';
 import { choosePrimary, type Election } from './primary-choice.js';
+import { SILENCES_MAX, severedBy } from './severing.js';
 import { standingOf } from './standing.js';
 
 /**
@@ -86,8 +88,11 @@ export type Effect =
     }
   /** Write down that a newer timeline is given up for this node's. */
   | { readonly kind: 'record_acceptance'; readonly node: string; readonly abandoned: Rank }
-  /** Its connections are of no use any more. */
-  | { readonly kind: 'sever'; readonly node: string }
+  /**
+   * Its connections are of no use any more: the idle ones, where one was lost and those that are
+   * lent find out by themselves; all, where they might hang for ever or serve another history.
+   */
+  | { readonly kind: 'sever'; readonly node: string; readonly scope: 'idle' | 'all' }
   /** Calls will come: open its connections ahead. */
   | { readonly kind: 'warm'; readonly node: string };
 
@@ -175,9 +180,7 @@ export interface Step {
   readonly effects: readonly Effect[];
 }
 
-/** Silence that counts as loss. */
-const SILENCES_MAX = 2;
-
+/** What holds where nothing else is said. */
 export const STATE_LIMITS: StateLimits = { fenceMs: 30_000, laggingMs: 10_000 };
 
 /** Nothing is known of any node. */
@@ -330,14 +333,6 @@ function enthrone(knowledge: Knowledge, { primary }: Election): Knowledge {
   };
 }
 
-/** Without a primary: the history of the highest rank that a member's data tell. */
-function newestHistory({ nodes, history, systemIdentifier }: Knowledge): History {
-  return [...nodes.values()]
-    .filter(({ report }) => report?.systemIdentifier === systemIdentifier)
-    .flatMap(({ report }) => report?.history ?? [])
-    .reduce((best, own) => (compareRanks(rankOf(own), rankOf(best)) > 0 ? own : best), history);
-}
-
 function withStates(knowledge: Knowledge): Knowledge {
   const drained = drainedNodes(knowledge);
   const nodes = new Map<string, NodeFacts>();
@@ -359,19 +354,6 @@ function withStates(knowledge: Knowledge): Knowledge {
 
 const standbyStates: ReadonlySet<NodeState> = new Set(['standby', 'lagging', 'draining']);
 
-/** By the primary's data, else by those of the standby that has come furthest. */
-function drainedNodes({ nodes, primary, systemIdentifier }: Knowledge): ReadonlySet<string> {
-  const reports = [...nodes.values()]
-    .filter((node) => node.report?.systemIdentifier === systemIdentifier)
-    .flatMap((node) => node.report ?? []);
-  const chosen = primary === undefined ? undefined : nodes.get(primary)?.report;
-  const furthest = reports.reduce<NodeReport | undefined>(
-    (best, report) => ((report.lsn ?? 0n) > (best?.lsn ?? -1n) ? report : best),
-    undefined,
-  );
-  return new Set((chosen ?? furthest)?.drained);
-}
-
 function transitionsBetween(former: Knowledge, next: Knowledge): Transition[] {
   return [...next.nodes.values()].flatMap(({ name, state: to }) => {
     const from = former.nodes.get(name)?.state ?? 'unknown';
@@ -383,19 +365,15 @@ function effectsOf(former: Knowledge, next: Knowledge, election: Election): Effe
   const effects: Effect[] = [...election.effects];
   for (const node of next.nodes.values()) {
     const before = former.nodes.get(node.name);
-    const isEnded = before?.state !== node.state && isUseless(node.state);
     const isRestarted =
       before?.report !== undefined && before.report.startedAt !== node.report?.startedAt;
-    if (isEnded || isRestarted) effects.push({ kind: 'sever', node: node.name });
+    const scope = severedBy(before, node, isRestarted);
+    if (scope !== undefined) effects.push({ kind: 'sever', node: node.name, scope });
     if (isServing(node.state) && (isRestarted || !isServing(before?.state ?? 'unknown'))) {
       effects.push({ kind: 'warm', node: node.name });
     }
   }
   return effects;
-}
-
-function isUseless(state: NodeState): boolean {
-  return state === 'unreachable' || state === 'fenced';
 }
 
 function isServing(state: NodeState): boolean {

@@ -1,6 +1,6 @@
 /**
- * Streams: one statement's rows as batches, on a node that is fresh enough. Repeated elsewhere until
- * the first batch is there; behind it only who reads knows where to go on.
+ * Streams: one statement's rows as batches, on a node that is fresh enough. Repeated elsewhere
+ * until the first batch is there; behind it only who reads knows where to go on.
  */
 
 import { StowageError } from '../errors.js';
@@ -65,6 +65,8 @@ export async function openStream<Batch>(
       const refusal = routing.explain(work, error);
       publish(work, startedAtMs, refusal);
       if (how.node !== undefined || !mayRepeat(refusal, route, attempts)) throw refusal;
+      // What was collected of a batch that did not become full comes again.
+      how.collector.take();
       await routing.backOff(attempts, call);
     }
   }
