@@ -59,9 +59,9 @@ describe('router.watch', () => {
     expect([...states.values()]).toEqual(['unknown', 'unknown']);
     await router.start();
     const seen = await until(changes, line.address, READABLE);
-    line.refuse(true);
+    line.refuse();
     seen.push(...(await until(changes, line.address, ['unreachable'])));
-    line.refuse(false);
+    line.restore();
     seen.push(...(await until(changes, line.address, READABLE)));
     for (const { transition, topology } of seen) {
       const { node = '', from, to } = transition ?? {};

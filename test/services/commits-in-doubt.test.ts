@@ -70,10 +70,7 @@ describe('A commit in doubt', () => {
     };
     return until(isWaiting, { ...WAIT, what: `a backend waits in ${event}` });
   };
-  const cutLine = () => {
-    proxy.refuse(true);
-    proxy.refuse(false);
-  };
+  const cutLine = () => proxy.reset();
   const revisionOf = async (objectKey: string) => {
     const rows = await admin.query<{ revision: string }>(
       'select revision from storage_objects where object_key = $1',
