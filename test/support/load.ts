@@ -42,8 +42,11 @@ export interface LoadOptions {
 
 const TIMEOUT_MS = 20_000;
 
-/** Between two calls of one caller: what is looked for is failures, and the machine is small. */
-const BREATH_MS = 2;
+/**
+ * Between two rounds of one caller, times the number of them: about 200 rounds a second in all. What
+ * is looked for is failures, and servers, callers and the test share a small machine.
+ */
+const BREATH_MS = 5;
 
 /** Starts the callers. */
 export function startLoad(
@@ -55,6 +58,7 @@ export function startLoad(
   let reads = 0;
   let longestReadMs = 0;
   let isStopping = false;
+  const breathMs = BREATH_MS * (writers + readers);
   const fail = (what: string, error: CallError): void => {
     const kind = `${what} ${error.reason ?? error.message}`;
     failures[kind] = (failures[kind] ?? 0) + 1;
@@ -69,7 +73,7 @@ export function startLoad(
   };
   const write = async (writer: number): Promise<void> => {
     for (let count = 0; !isStopping; count += 1) {
-      await pause(BREATH_MS);
+      await pause(breathMs);
       const key = `${prefix}/${writer}/${count}`;
       const error = await errorOf(storage.recordObject({ object: objectOf(key) }));
       if (error !== undefined) {
@@ -82,7 +86,7 @@ export function startLoad(
   };
   const readOn = async (): Promise<void> => {
     while (!isStopping) {
-      await pause(BREATH_MS);
+      await pause(breathMs);
       await read(known);
       await read(known, eventual);
     }

@@ -46,7 +46,12 @@ export async function openProxy(target: string): Promise<TcpProxy> {
       sockets.add(from);
       from.on('data', (data: Buffer) => {
         bytes += data.length;
-        to.write(data);
+        if (to.write(data)) return;
+        // A reader that stands still holds the writer back, as on a real line.
+        from.pause();
+        to.once('drain', () => {
+          if (mode !== 'silent') from.resume();
+        });
       });
       from.on('error', () => to.destroy());
       from.on('close', () => {

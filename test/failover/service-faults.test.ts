@@ -1,9 +1,12 @@
-/** A server whose nodes are full, and whose lines to them fail or lead elsewhere. */
+/** A server whose nodes are full, silent, die or replay in the midst of what they are asked. */
 import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { until } from '../../src/lib/wait.js';
+import { statement } from '../../src/postgres/statement.js';
+import { streamChecked } from '../support/checked-stream.js';
 import { useFailingService } from '../support/failing-service.js';
 import { objectOf, startLoad } from '../support/load.js';
+import { settled, startTestRouter, testCall } from '../support/router.js';
 import { failure } from '../support/service.js';
 
 /** As a server is by default: the time that a silent node costs is what is measured. */
@@ -165,5 +168,140 @@ describe('A server whose primary has moved to another address', () => {
     expect(await outcome).toBe(undefined);
     expect(await changesOf('storm/')).toBe(keys.length);
     expect(told.of(name).at(-1)).toBe('primary');
+  });
+});
+
+describe('A server in the midst of a stream or a read', () => {
+  /** So many, and so large, that the first slice of a stream does not fit into the sockets. */
+  const OBJECTS = 5_000;
+  const FILLER_BYTES = 8_000;
+  const ALL_KEYS = Array.from({ length: OBJECTS }, (_, index) => `many/${10_000 + index}`);
+
+  const passGate = statement<{ passed: boolean }>({
+    name: 'test-pass-gate',
+    intent: 'read',
+    text: 'select pg_advisory_xact_lock_shared(7) is not null as passed',
+  });
+
+  beforeAll(async () => {
+    const { name } = nodes.cluster.primary;
+    await nodes.sql(
+      name,
+      `insert into storage_objects (project_id, object_key, id, size, version_id,
+         storage_backend, metadata)
+       select 'default', key, gen_random_uuid(), 1, 'v1', 'local',
+         jsonb_build_object('filler', repeat('x', $2))
+       from unnest($1::text[]) as key`,
+      [ALL_KEYS, FILLER_BYTES],
+    );
+    await nodes.sql(name, 'create table churn as select n from generate_series(1, 1000) as n');
+    await nodes.sql(name, 'vacuum churn');
+    await nodes.cluster.waitUntilCaughtUp();
+  });
+
+  /** Streams all of them, and meets with `midway` once the node stands still for its reader. */
+  async function streamAll(midway: (servedBy: string) => Promise<void>) {
+    const { keys, servedBy } = await streamChecked(test.storage, 'many/', async (address) => {
+      const node = test.nameOf(address) ?? '';
+      await nodes.untilWaiting(node, 'ClientWrite');
+      await midway(node);
+    });
+    expect(keys).toEqual(ALL_KEYS);
+    return servedBy.map(test.nameOf);
+  }
+
+  /** Standbys cancel at once what stands in the way of replay. */
+  async function haveNoPatience(): Promise<void> {
+    for (const { name } of nodes.cluster.standbys) {
+      await nodes.alter(name, 'alter system set max_standby_streaming_delay = 0');
+      const isTaken = async () => {
+        const [row] = await nodes.sql<{ delay: string }>(
+          name,
+          "select current_setting('max_standby_streaming_delay') as delay",
+        );
+        return row?.delay === '0';
+      };
+      await until(isTaken, { timeoutMs: 20_000, what: `${name} has taken the setting in` });
+    }
+  }
+
+  /** How many statements a node has cancelled for replay. */
+  async function cancellationsOf(name: string): Promise<number> {
+    const log = await readFile(`${nodes.cluster.node(name).folder}.log`, 'utf8');
+    return log.split('due to conflict with recovery').length - 1;
+  }
+
+  /**
+   * Removes rows that an older snapshot could still see, until the node has cancelled a statement
+   * for it, or its replay stands still before one that its reader keeps from hearing of it. While
+   * any snapshot on the primary needs them, the rows stay.
+   */
+  async function cancelReadsOf(name: string): Promise<void> {
+    const { name: primary } = nodes.cluster.primary;
+    const before = await cancellationsOf(name);
+    let replayed: string | undefined;
+    const isInConflict = async () => {
+      await nodes.sql(primary, 'update churn set n = n');
+      await nodes.sql(primary, 'vacuum churn');
+      // Its commit brings the log to the disk, and so to the standbys.
+      await nodes.sql(primary, 'insert into churn values (0)');
+      const [row] = await nodes.sql<{ lsn: string }>(
+        name,
+        'select pg_last_wal_replay_lsn() as lsn',
+      );
+      const stands = row?.lsn === replayed;
+      replayed = row?.lsn;
+      return stands || (await cancellationsOf(name)) > before;
+    };
+    await until(isInConflict, { timeoutMs: 20_000, what: `replay on ${name} is in conflict` });
+  }
+
+  it('ends a stream whole on another node when its own is killed', async () => {
+    const told = test.transitions.mark();
+    const servedBy = await streamAll(async (node) => {
+      await nodes.cluster.crash(node);
+      await told.until(node, 'unreachable');
+    });
+    expect(servedBy).toHaveLength(2);
+    const [killed = ''] = servedBy;
+    expect(told.lines()).toEqual([`${killed}: standby > unreachable`]);
+  });
+
+  it('ends a stream whole when its node cancels it for replay', async () => {
+    await haveNoPatience();
+    const told = test.transitions.mark();
+    let before = 0;
+    const [cancelling = ''] = await streamAll(async (node) => {
+      before = await cancellationsOf(node);
+      await cancelReadsOf(node);
+    });
+    expect(await cancellationsOf(cancelling)).toBeGreaterThan(before);
+    expect(told.lines()).toEqual([]);
+  });
+
+  it('reads elsewhere, and tells nobody, when a standby cancels a read for replay', async () => {
+    await haveNoPatience();
+    const target = {
+      url: nodes.database.serviceUrl ?? '',
+      nodes: nodes.cluster.nodes.map(({ port }) => ({ host: 'localhost', port })),
+    };
+    const router = await startTestRouter(target);
+    const told = test.transitions.mark();
+    const [name = ''] = nodes.cluster.standbys.map((standby) => standby.name);
+    const before = await cancellationsOf(name);
+    // On this standby alone a read has to wait, however long; it sees what is removed meanwhile.
+    const holder = await nodes.connect(name, 'superuser');
+    await holder.query('select pg_advisory_lock(7)');
+    const reads = Promise.all(
+      Array.from({ length: 8 }, () => router.run(passGate, [], testCall())),
+    );
+    await nodes.untilWaiting(name, 'advisory');
+    await cancelReadsOf(name);
+    expect(await reads).toEqual(Array.from({ length: 8 }, () => [{ passed: true }]));
+    expect(await cancellationsOf(name)).toBeGreaterThan(before);
+    expect(told.lines()).toEqual([]);
+    await holder.end();
+    await settled(router);
+    await router.close();
   });
 });
