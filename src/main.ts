@@ -18,7 +18,7 @@ import { searchCommand } from './cli/search.js';
 import { serveCommand } from './cli/serve.js';
 import { statsCommand } from './cli/stats.js';
 import { withUsage } from './cli/usage.js';
-import { type Config, loadClientDefaults, loadConfig } from './config.js';
+import { type Config, loadClientDefaults, loadConfig, ownersLogin } from './config.js';
 import { inspectConfig } from './config-inspect.js';
 import { startLog } from './telemetry/log.js';
 
@@ -28,10 +28,7 @@ const print = (line: string) => console.log(line);
 const setExitCode = (code: number) => {
   process.exitCode = code;
 };
-const ownersDatabase = () => {
-  const { admin, postgres } = loadConfig();
-  return admin ?? postgres;
-};
+const ownersDatabase = () => ownersLogin(loadConfig());
 const serving = {
   config: loadConfig,
   startLog: ({ logLevel }: Config) => {

@@ -1,7 +1,7 @@
 /** `stowage serve`: serves an existing database until it is told to stop. */
 
 import { Command } from 'commander';
-import type { Config } from '../config.js';
+import { type Config, ownersLogin } from '../config.js';
 import { migrateUp } from '../postgres/migrate.js';
 import { type RunningServer, startServer } from '../server/run.js';
 import { shutdownAsked } from '../server/shutdown.js';
@@ -25,7 +25,7 @@ export function serveCommand(dependencies: ServeDependencies): Command {
       dependencies.startLog(config);
       if (config.migrate) {
         await migrateUp({
-          database: config.admin ?? config.postgres,
+          database: ownersLogin(config),
           log: dependencies.print,
         });
       }

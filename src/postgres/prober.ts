@@ -12,8 +12,8 @@ import {
   type NodeAddress,
 } from './driver.js';
 import { parseLsn } from './lsn.js';
+import { makeUnit } from './pooled.js';
 import type { NodeReport, Observation } from './topology.js';
-import { Unit } from './unit.js';
 
 /** Told of each observation, with the error that lay behind one. */
 export type ObservationListener = (observation: Observation, cause: unknown) => void;
@@ -113,7 +113,7 @@ export class Prober {
 
   async #ask(client: DriverClient): Promise<Observation> {
     const askedAtMs = performance.now();
-    const unit = new Unit([{ statement: probe, params: [] }]);
+    const unit = makeUnit(this.#settings, [{ statement: probe, params: [] }]);
     client.query(unit);
     if (!(await settlesWithin(unit.done, this.#settings.probeTimeoutMs))) {
       throw new ProbeTimeout(`no answer within ${this.#settings.probeTimeoutMs} ms`);
