@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import { accountToDropTo } from '../../src/embedded/account.js';
 import { until } from '../../src/lib/wait.js';
 import { freePort } from './free-port.js';
+import { blocksOf } from './markdown-blocks.js';
 
 /** Debian keeps it where only root looks. */
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
@@ -83,27 +84,32 @@ export async function startPgBouncer(options: PgBouncerOptions): Promise<PgBounc
   };
 }
 
-/** As docs/pgbouncer.md has it, but for the numbers. */
+/** What docs/pgbouncer.md says, with this machine's values instead of its examples. */
 function configuration(
   { port: nodePort, lookup, poolSize }: PgBouncerOptions,
   own: { readonly port: number; readonly users: string; readonly logFile: string },
 ): string {
+  const [page] = blocksOf('docs/pgbouncer.md').filter(({ language }) => language === 'ini');
+  if (page === undefined) throw new Error('docs/pgbouncer.md has no configuration');
+  const values: Record<string, string | number> = {
+    listen_addr: '127.0.0.1',
+    listen_port: own.port,
+    auth_file: own.users,
+    default_pool_size: poolSize,
+    max_client_conn: 200,
+  };
+  const lines = page.text.trimEnd().split('\n');
+  const written = lines.map((line) => {
+    const key = line.split(' = ', 1)[0] ?? '';
+    if (key === 'stowage') return `* = host=127.0.0.1 port=${nodePort}`;
+    return key in values ? `${key} = ${values[key]}` : line;
+  });
   return [
-    '[databases]',
-    `* = host=127.0.0.1 port=${nodePort}`,
-    '[pgbouncer]',
-    'listen_addr = 127.0.0.1',
-    `listen_port = ${own.port}`,
+    ...written,
     'unix_socket_dir =',
-    'auth_type = scram-sha-256',
-    `auth_file = ${own.users}`,
+    // Each test's login is made after this.
     `auth_user = ${lookup.user}`,
     'auth_query = select rolname, rolpassword from pg_authid where rolname = $1',
-    'pool_mode = transaction',
-    `default_pool_size = ${poolSize}`,
-    'max_client_conn = 200',
-    'server_login_retry = 1',
-    'query_wait_timeout = 5',
     `logfile = ${own.logFile}`,
     '',
   ].join('\n');

@@ -51,7 +51,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   // The last thing it does is to drop its database, whose primary is gone by then.
-  await service?.[Symbol.asyncDispose]().catch(() => undefined);
+  await Promise.allSettled([service?.[Symbol.asyncDispose]()]);
   for (const pooler of poolers ?? []) await pooler[Symbol.asyncDispose]();
   await test?.stop();
 });

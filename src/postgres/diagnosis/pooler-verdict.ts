@@ -20,8 +20,8 @@ export function poolerVerdict(
     return warn(
       'pooler',
       `a pooler answers at ${addressOf(node)}, and the settings do not say so`,
-      'One in transaction mode mixes the sessions of its clients up, and calls fail. Say so at ' +
-        'the end of DATABASE_URL or in POSTGRES_POOLER; one in session mode works as it is:',
+      'It has dropped the settings of the session, and in transaction mode named statements fail. ' +
+        'Say that it is there, at the end of DATABASE_URL or in POSTGRES_POOLER:',
       SAY_SO,
     );
   }
