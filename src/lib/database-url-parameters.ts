@@ -163,6 +163,7 @@ function refuse(name: string, value: string): void {
   // A part of a password with an & in it may stand where a name is expected.
   const shown = /^[A-Za-z][A-Za-z_]{1,39}$/.test(name) && value !== '' ? ` ${name}` : '';
   throw new Error(
-    `has a parameter${shown} that is not known; sslmode, sslrootcert, connect_timeout and pooler are`,
+    `has a parameter${shown} that is not known; sslmode, sslrootcert, connect_timeout and ` +
+      'pooler are',
   );
 }

@@ -144,8 +144,8 @@ export class Lease {
   }
 
   async #drain(done: Promise<unknown>): Promise<void> {
-    // A request to cancel names a connection to the pooler, which may have lent the server's session
-    // to somebody else when it passes the request on. One that hangs up ends its query by itself.
+    // A request to cancel names a connection to the pooler, which may have lent the session of the
+    // server to somebody else when it passes the request on. To hang up ends the query too.
     if (isPooled(this.#settings)) {
       this.#break();
       return;

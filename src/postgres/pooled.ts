@@ -30,8 +30,8 @@ export interface FrameOptions extends Pick<UnitOptions, 'onSubmit'> {
 }
 
 /**
- * Makes a unit that is a transaction of its own, a transaction's opening, or a part of one. Behind a
- * pooler a unit of its own changes nothing: it is READ ONLY.
+ * Makes a unit that is a transaction of its own, a transaction's opening, or a part of one. Behind
+ * a pooler a unit of its own changes nothing: it is READ ONLY.
  * @throws TypeError when a parameter cannot be encoded.
  */
 export function makeUnit(

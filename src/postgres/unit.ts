@@ -38,7 +38,7 @@ export interface StepResult {
 
 /** How a unit differs from the usual. */
 export interface UnitOptions {
-  /** The rows of the step of this index come in binary; who asks for it takes them off the socket. */
+  /** Index of the step whose rows come in binary; who asks for it takes them off the socket. */
   readonly binaryStep?: number;
   /** No statement gets a name: the next unit may run in another session of the server. */
   readonly isNameless?: boolean;

@@ -1,5 +1,5 @@
-// The whole service behind PgBouncer in transaction mode, one before each node, with so few sessions
-// that callers share them. Needs pgbouncer.
+// The whole service behind PgBouncer in transaction mode, one before each node, with so few
+// sessions that callers share them. Needs pgbouncer.
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { promisify } from 'node:util';
@@ -112,7 +112,7 @@ async function sessions(): Promise<{ waiting: number; all: number }> {
   return rows[0] ?? { waiting: 0, all: 0 };
 }
 
-/** Left behind in a session that others are lent; PgBouncer itself sees to TimeZone and DateStyle. */
+/** Left behind in a session that others are lent. PgBouncer sees to TimeZone and DateStyle. */
 const leftBehind = [
   `set bytea_output = 'escape'`,
   `set search_path = 'pg_catalog'`,
@@ -215,7 +215,7 @@ describe('Behind PgBouncer in transaction mode', () => {
     }
     const seen = await withEverySession(async (session) => {
       const { rows } = await session.query(
-        `select (select array_agg(name order by name) from pg_catalog.pg_prepared_statements) as named,
+        `select (select array_agg(name order by name) from pg_prepared_statements) as named,
            current_setting('stowage.project', true) as project,
            current_setting('statement_timeout') as timeout,
            current_setting('client_connection_check_interval') as checks,

@@ -26,9 +26,7 @@ export async function examineMigrator(
 ): Promise<MigratorOutcome> {
   if (admin === undefined) {
     const say = isPooled(service)
-      ? [
-          'Behind a pooler `stowage migrate` and `stowage index` need it, with the nodes themselves.',
-        ]
+      ? ['Behind a pooler migrating needs it, with the addresses of the nodes themselves.']
       : [];
     const finding = skipped('migrator', 'STOWAGE_ADMIN_URL is not set', ...say);
     return { finding, view: undefined };

@@ -20,8 +20,8 @@ export function poolerVerdict(
     return warn(
       'pooler',
       `a pooler answers at ${addressOf(node)}, and the settings do not say so`,
-      'It has dropped the settings of the session, and in transaction mode named statements fail. ' +
-        'Say that it is there, at the end of DATABASE_URL or in POSTGRES_POOLER:',
+      'It has dropped the settings of the session, and in transaction mode named statements ' +
+        'fail. Say that it is there, at the end of DATABASE_URL or in POSTGRES_POOLER:',
       SAY_SO,
     );
   }
@@ -43,8 +43,8 @@ export function poolerRefusal(said: string, settings: { readonly pooler?: string
     return fail(
       'login',
       `the pooler refuses: ${said}`,
-      'Its log has more. It must know the role (auth_file or auth_query), the database, and reach ' +
-        'PostgreSQL with both; docs/pgbouncer.md has a configuration that works.',
+      'Its log has more. It must know the role (auth_file or auth_query), the database, and ' +
+        'reach PostgreSQL with both; docs/pgbouncer.md has a configuration that works.',
     );
   }
   return fail(
