@@ -6,8 +6,16 @@
  */
 
 import type { PostgresSettings } from '../config.js';
-import { begin, beginRead, beginSnapshot, commitRead, pooledSession } from './control.sql.js';
-import { isPooled } from './driver.js';
+import { settlesWithin } from '../lib/interruption.js';
+import {
+  begin,
+  beginRead,
+  beginSnapshot,
+  commitRead,
+  pooledSession,
+  rollback,
+} from './control.sql.js';
+import { type DriverClient, isPooled } from './driver.js';
 import { type Step, Unit, type UnitOptions } from './unit.js';
 
 /** What of the settings bears on units. */
@@ -49,8 +57,25 @@ export function makeUnit(
   });
 }
 
+/**
+ * Ends what is left of a unit of its own that failed: behind a pooler a transaction stands until it
+ * is rolled back. A lease sees to that itself.
+ * @returns false when that did not happen within `timeoutMs`.
+ */
+export async function endFailed(
+  settings: UnitSettings,
+  client: DriverClient,
+  timeoutMs: number,
+): Promise<boolean> {
+  if (client.getTransactionStatus() !== 'E') return true;
+  const steps = [{ statement: rollback, params: [] }];
+  const unit = makeUnit(settings, steps, { isInTransaction: true });
+  client.query(unit);
+  return settlesWithin(unit.done, timeoutMs);
+}
+
 /** The index of the last step that is the caller's. */
-export function lastOwn(steps: readonly Step[]): number {
+function lastOwn(steps: readonly Step[]): number {
   return steps.findLastIndex(({ isFrame }) => isFrame !== true);
 }
 

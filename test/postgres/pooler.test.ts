@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { until } from '../../src/lib/wait.js';
 import type { TupleCollector } from '../../src/postgres/router-api.js';
 import { statement } from '../../src/postgres/statement.js';
+import { printedOf, runDoctor } from '../support/doctor.js';
 import { settled, testCall } from '../support/router.js';
 import { useRouter } from '../support/use-router.js';
 
@@ -209,5 +210,16 @@ describe('A router behind a pooler', () => {
       testCall({ freshness: { kind: 'strong' } }),
     );
     expect(after?.pid).not.toBe(before?.pid);
+  });
+
+  it('lets the doctor ask on after a question that failed', async () => {
+    const { database } = fixture;
+    const url = new URL(database.serviceUrl ?? '');
+    url.pathname = '/postgres';
+    url.searchParams.set('pooler', 'transaction');
+    const ran = await runDoctor({ DATABASE_URL: url.href });
+    expect(printedOf(ran, 'schema')).toContain('has no tables of Stowage');
+    expect(printedOf(ran, 'clock')).toMatch(/^ {2}ok /);
+    expect(printedOf(ran, 'pooler')).toContain('PostgreSQL itself answers');
   });
 });

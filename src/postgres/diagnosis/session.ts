@@ -2,7 +2,6 @@
 
 import type { PostgresSettings } from '../../config.js';
 import { settlesWithin } from '../../lib/interruption.js';
-import { rollback } from '../control.sql.js';
 import {
   createClient,
   type DriverClient,
@@ -10,7 +9,7 @@ import {
   driverConfig,
   type NodeAddress,
 } from '../driver.js';
-import { makeUnit } from '../pooled.js';
+import { endFailed, makeUnit } from '../pooled.js';
 import type { Statement } from '../statement.js';
 
 /** How long the node may take for one answer, and for the end of the connection. */
@@ -58,19 +57,11 @@ export class Session {
       const [result] = await unit.done;
       return (result?.rows ?? []) as Row[];
     } catch (error) {
-      await this.#rollBack();
+      if (!(await endFailed(this.#settings, this.#client, ANSWER_TIMEOUT_MS))) {
+        destroyClient(this.#client);
+      }
       throw error;
     }
-  }
-
-  /** What failed may have been in an explicit transaction, which stands until it is rolled back. */
-  async #rollBack(): Promise<void> {
-    if (this.#client.getTransactionStatus() !== 'E') return;
-    const steps = [{ statement: rollback, params: [] }];
-    const unit = makeUnit(this.#settings, steps, { isInTransaction: true });
-    this.#client.query(unit);
-    const isDone = await settlesWithin(unit.done, ANSWER_TIMEOUT_MS);
-    if (!isDone) destroyClient(this.#client);
   }
 
   /** Runs a statement that has one row. @throws as {@link ask}; Error where there is none */
