@@ -1,6 +1,7 @@
 /** A server whose database nodes crash, are promoted and come back, with callers at work. */
 import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { NodeState, type WatchTopologyResponse } from '../../src/client/index.js';
 import { useFailingService } from '../support/failing-service.js';
 import { type LoadOutcome, objectOf, startLoad } from '../support/load.js';
 import { failure } from '../support/service.js';
@@ -105,10 +106,31 @@ describe('A server under load', () => {
 });
 
 describe('A server without any node', () => {
+  /** What a watch tells of transitions, up to the one after which all nodes serve again. */
+  async function linesUntilServed(changes: AsyncIterable<WatchTopologyResponse>) {
+    const lines: string[] = [];
+    for await (const { transition, topology } of changes) {
+      if (transition === undefined) continue;
+      const { node, fromState, toState } = transition;
+      lines.push(`${test.nameOf(node)}: ${wordOf(fromState)} > ${wordOf(toState)}`);
+      if (topology?.nodes.every(({ state }) => isServing(state))) return lines;
+    }
+    throw new Error('the watch has ended');
+  }
+
+  const wordOf = (state: NodeState): string => NodeState[state].toLowerCase();
+  const isServing = (state: NodeState): boolean =>
+    state === NodeState.PRIMARY || state === NodeState.STANDBY;
+
   it('answers NO_NODE within a second, lets writes wait, and serves all once they are up', async () => {
     const { name: primary } = nodes.cluster.primary;
     const names = nodes.cluster.nodes.map(({ name }) => name);
     const told = test.transitions.mark();
+    const watching = new AbortController();
+    const changes = test.cluster.watchTopology({}, { signal: watching.signal });
+    const begun = changes[Symbol.asyncIterator]();
+    await begun.next();
+    const watched = linesUntilServed({ [Symbol.asyncIterator]: () => begun });
     await Promise.all(names.map((name) => nodes.cluster.crash(name)));
     for (const name of names) await told.until(name, 'unreachable');
     const write = test.storage.recordObject({ object: objectOf('waiting') }, { timeoutMs: 30_000 });
@@ -118,6 +140,8 @@ describe('A server without any node', () => {
     expect(refusal).toMatchObject({ reason: 'NO_NODE', retry: 'after_delay' });
     expect(refusal.retryDelayMs).toBeGreaterThan(0);
     expect(tookMs, `NO_NODE took ${tookMs} ms`).toBeLessThan(3_000);
+    const { topology } = await test.cluster.getTopology({});
+    expect(topology).toMatchObject({ primary: '', canRead: false, canWrite: false });
     await Promise.all(names.map((name) => nodes.cluster.restart(name)));
     expect((await write).object?.revision).toBe(1n);
     for (const name of names) {
@@ -127,6 +151,8 @@ describe('A server without any node', () => {
     }
     const { object } = await test.storage.getObject({ objectKey: 'waiting' });
     expect(object?.revision).toBe(1n);
+    expect(await watched).toEqual(told.lines());
+    watching.abort();
     await nodes.cluster.waitUntilCaughtUp();
   });
 

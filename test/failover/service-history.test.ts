@@ -1,9 +1,9 @@
 /** A server whose nodes have parted: what is lost, who has it still, and that nobody is told of it. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { RouterHandle, RouterOptions } from '../../src/postgres/router-handle.js';
+import { FenceReason } from '../../src/client/index.js';
 import { useFailingService } from '../support/failing-service.js';
 import { objectOf } from '../support/load.js';
-import { startTestRouter, testCall } from '../support/router.js';
+import { startTestRouter } from '../support/router.js';
 import { failure } from '../support/service.js';
 import type { Told } from '../support/transitions.js';
 
@@ -173,18 +173,9 @@ describe('A server that meets a primary given up again', () => {
     expect(await failure(readAt(known, token))).toMatchObject({ reason: 'TOKEN_HISTORY_LOST' });
     await nodes.cluster.restart(brief);
     await told.until(brief, 'fenced');
-    // Either of the two servers may have been the one to record its timeline.
+    // Where there are two servers, the other one may have recorded its timeline before.
     const states = told.of(brief).filter((state) => state !== 'unknown');
     expect(states).toEqual(['standby', 'primary', 'unreachable', 'fenced']);
-  }
-
-  /** Another server's router, on the same nodes by other addresses. */
-  async function startAnother(options: RouterOptions): Promise<RouterHandle> {
-    const target = {
-      url: nodes.database.serviceUrl ?? '',
-      nodes: nodes.cluster.nodes.map(({ port }) => ({ host: 'localhost', port })),
-    };
-    return startTestRouter(target, {}, options);
   }
 
   /** A third one is promoted, for the embedded cluster takes the brief one for its primary. */
@@ -195,22 +186,28 @@ describe('A server that meets a primary given up again', () => {
 
   it('goes on with the former one as soon as an operator says so', async () => {
     const told = test.transitions.mark();
-    await using router = await startAnother({});
     const episode = await promoteBriefly(told);
     const write = test.plain.recordObject({ object: objectOf('early') }, { timeoutMs: 1_000 });
     expect(await failure(write)).toMatchObject({ reason: 'NO_PRIMARY' });
-    const { port } = nodes.cluster.node(episode.former);
-    const former = router.topology().nodes.find(({ name }) => name === `localhost:${port}`);
-    expect(former?.fence).toBe('former_primary');
-    await router.acceptTimeline(former?.timeline ?? 0, 'operator', testCall());
+    const { topology } = await test.cluster.getTopology({});
+    const former = topology?.nodes.find(({ name }) => test.nameOf(name) === episode.former);
+    expect(former?.fenceReason).toBe(FenceReason.FORMER_PRIMARY);
+    const timeline = former?.timeline ?? 0;
+    const accepted = await test.cluster.acceptTimeline({ timeline });
+    expect(accepted.topology).toMatchObject({ primary: former?.name, timeline, canWrite: true });
     await expectGivenUp(episode, told);
     await endWith(episode);
   });
 
   it('goes on with the former one when any server has waited long enough', async () => {
     const told = test.transitions.mark();
-    // The server itself would wait for 30 s: it obeys what the other one writes down.
-    await using _impatient = await startAnother({ fenceMs: 300 });
+    // The server itself would wait for 30 s: it obeys what another one writes down, which knows the
+    // nodes by other addresses.
+    const target = {
+      url: nodes.database.serviceUrl ?? '',
+      nodes: nodes.cluster.nodes.map(({ port }) => ({ host: 'localhost', port })),
+    };
+    await using _impatient = await startTestRouter(target, {}, { fenceMs: 300 });
     const episode = await promoteBriefly(told);
     await expectGivenUp(episode, told);
     await endWith(episode);

@@ -15,6 +15,7 @@ export interface FailingService {
   readonly storage: Clients['storage'];
   /** Calls as they are: no request id and no token that the test does not set. */
   readonly plain: Clients['storage'];
+  readonly cluster: Clients['cluster'];
   readonly transitions: Transitions;
   /** The line to a node, where there are lines. */
   lineTo(name: string): TcpProxy;
@@ -85,6 +86,9 @@ export function useFailingService(options: FailingServiceOptions = {}): FailingS
     },
     get plain() {
       return there(server).doors.HTTP.storage;
+    },
+    get cluster() {
+      return there(server).doors.gRPC.cluster;
     },
     get transitions() {
       return there(transitions);
