@@ -122,7 +122,7 @@ describe('A server without any node', () => {
   const isServing = (state: NodeState): boolean =>
     state === NodeState.PRIMARY || state === NodeState.STANDBY;
 
-  it('answers NO_NODE within a second, lets writes wait, and serves all once they are up', async () => {
+  it('answers NO_NODE within a second, lets writes wait, and serves all in the end', async () => {
     const { name: primary } = nodes.cluster.primary;
     const names = nodes.cluster.nodes.map(({ name }) => name);
     const told = test.transitions.mark();
@@ -156,7 +156,7 @@ describe('A server without any node', () => {
     await nodes.cluster.waitUntilCaughtUp();
   });
 
-  it('says NO_PRIMARY when no primary has come by the deadline, and reads all the while', async () => {
+  it('says NO_PRIMARY when none has come by the deadline, and reads all the while', async () => {
     const { name: primary } = nodes.cluster.primary;
     const told = test.transitions.mark();
     await nodes.cluster.crash(primary);
@@ -259,7 +259,7 @@ describe('A server in the midst of COMMIT', () => {
     expect(await historyOf('nameless')).toEqual(once);
   });
 
-  it('says COMMIT_NOT_REPLICATED of a commit whose wait was cancelled, and repeats its answer', async () => {
+  it('says COMMIT_NOT_REPLICATED of a commit whose wait was cancelled', async () => {
     const { name: primary } = nodes.cluster.primary;
     await nodes.holdCommits();
     const request = requestFor('alone', randomUUID());

@@ -207,7 +207,7 @@ describe('A server in the midst of a stream or a read', () => {
       await midway(node);
     });
     expect(keys).toEqual(ALL_KEYS);
-    return servedBy.map(test.nameOf);
+    return servedBy.map((address) => test.nameOf(address));
   }
 
   /** Standbys cancel at once what stands in the way of replay. */

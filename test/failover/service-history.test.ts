@@ -1,4 +1,4 @@
-/** A server whose nodes have parted: what is lost, who has it still, and that nobody is told of it. */
+/** A server whose nodes have parted: what is lost, and who has it still, is shown to nobody. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { FenceReason } from '../../src/client/index.js';
 import { useFailingService } from '../support/failing-service.js';
@@ -81,7 +81,7 @@ async function readOften(objectKey: string): Promise<Set<string>> {
 }
 
 describe('A server after a failover that lost a tail', () => {
-  it('says TOKEN_HISTORY_LOST to the token of a lost write, and serves one from before', async () => {
+  it('says TOKEN_HISTORY_LOST of a lost write, and serves a token from before', async () => {
     const { before, lost } = await loseTail('lost');
     const refusal = await failure(readAt(known, lost));
     expect(refusal).toMatchObject({ reason: 'TOKEN_HISTORY_LOST', retry: 'begin_again' });

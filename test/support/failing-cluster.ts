@@ -42,7 +42,7 @@ export interface FailingCluster {
   untilWaiting(name: string, waitEvent: string): Promise<void>;
   /** Cuts the standbys off and lets every commit wait for one. */
   holdCommits(): Promise<void>;
-  /** Ends the waits of commits as an administrator does; what waited stands on the primary alone. */
+  /** Ends the waits of commits, as an administrator does; they stand on the primary alone. */
   cancelHeldCommits(): Promise<number>;
   /** Undoes `holdCommits`. */
   releaseCommits(): Promise<void>;

@@ -36,15 +36,15 @@ export interface LoadOptions {
   readonly known: string;
   /** Each records a key of its own after another, and reads it at once; default 4. */
   readonly writers?: number;
-  /** Each reads the known object again and again, by the default freshness and by `eventual`; default 2. */
+  /** Each reads the known object, by the default freshness and by `eventual`; default 2. */
   readonly readers?: number;
 }
 
 const TIMEOUT_MS = 20_000;
 
 /**
- * Between two rounds of one caller, times the number of them: about 200 rounds a second in all. What
- * is looked for is failures, and servers, callers and the test share a small machine.
+ * Between two rounds of one caller, times the number of callers: about 200 rounds a second in all.
+ * What is looked for is failures, and servers, callers and the test share a small machine.
  */
 const BREATH_MS = 5;
 

@@ -27,72 +27,91 @@ export interface TcpProxy extends AsyncDisposable {
 
 /** Opens a proxy to `target`, a URL. */
 export async function openProxy(target: string): Promise<TcpProxy> {
-  const sockets = new Set<Socket>();
-  const attempts: number[] = [];
-  let upstream = new URL(target);
-  let bytes = 0;
-  let mode: 'forwarding' | 'refusing' | 'silent' = 'forwarding';
-  const server = createServer((caller) => {
-    attempts.push(performance.now());
-    if (mode === 'refusing') {
+  const proxy = new ForwardingProxy(target);
+  await proxy.listen();
+  return proxy;
+}
+
+class ForwardingProxy implements TcpProxy {
+  readonly attempts: number[] = [];
+  bytes = 0;
+  readonly #server = createServer((caller) => this.#take(caller));
+  readonly #sockets = new Set<Socket>();
+  #upstream: URL;
+  #mode: 'forwarding' | 'refusing' | 'silent' = 'forwarding';
+
+  constructor(target: string) {
+    this.#upstream = new URL(target);
+  }
+
+  async listen(): Promise<void> {
+    this.#server.listen(0, '127.0.0.1');
+    await once(this.#server, 'listening');
+  }
+
+  get address(): string {
+    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  #take(caller: Socket): void {
+    this.attempts.push(performance.now());
+    if (this.#mode === 'refusing') {
       caller.destroy();
       return;
     }
-    const line = connect(Number(upstream.port), upstream.hostname);
-    for (const [from, to] of [
-      [caller, line],
-      [line, caller],
-    ] as const) {
-      sockets.add(from);
-      from.on('data', (data: Buffer) => {
-        bytes += data.length;
-        if (to.write(data)) return;
-        // A reader that stands still holds the writer back, as on a real line.
-        from.pause();
-        to.once('drain', () => {
-          if (mode !== 'silent') from.resume();
-        });
+    const line = connect(Number(this.#upstream.port), this.#upstream.hostname);
+    this.#forward(caller, line);
+    this.#forward(line, caller);
+  }
+
+  #forward(from: Socket, to: Socket): void {
+    this.#sockets.add(from);
+    from.on('data', (data: Buffer) => {
+      this.bytes += data.length;
+      if (to.write(data)) return;
+      // A reader that stands still holds the writer back, as on a real line.
+      from.pause();
+      to.once('drain', () => {
+        if (this.#mode !== 'silent') from.resume();
       });
-      from.on('error', () => to.destroy());
-      from.on('close', () => {
-        sockets.delete(from);
-        to.destroy();
-      });
-      if (mode === 'silent') from.pause();
-    }
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const end = (): void => {
-    for (const socket of sockets) socket.destroy();
-  };
-  return {
-    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
-    get bytes() {
-      return bytes;
-    },
-    attempts,
-    refuse: () => {
-      mode = 'refusing';
-      end();
-    },
-    blackhole: () => {
-      mode = 'silent';
-      for (const socket of sockets) socket.pause();
-    },
-    restore: () => {
-      mode = 'forwarding';
-      for (const socket of sockets) socket.resume();
-    },
-    reset: () => {
-      for (const socket of sockets) socket.resetAndDestroy();
-    },
-    retarget: (other) => {
-      upstream = new URL(other);
-    },
-    [Symbol.asyncDispose]: async () => {
-      server.close();
-      end();
-    },
-  };
+    });
+    from.on('error', () => to.destroy());
+    from.on('close', () => {
+      this.#sockets.delete(from);
+      to.destroy();
+    });
+    if (this.#mode === 'silent') from.pause();
+  }
+
+  refuse(): void {
+    this.#mode = 'refusing';
+    this.#end();
+  }
+
+  blackhole(): void {
+    this.#mode = 'silent';
+    for (const socket of this.#sockets) socket.pause();
+  }
+
+  restore(): void {
+    this.#mode = 'forwarding';
+    for (const socket of this.#sockets) socket.resume();
+  }
+
+  reset(): void {
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+  }
+
+  retarget(target: string): void {
+    this.#upstream = new URL(target);
+  }
+
+  #end(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.close();
+    this.#end();
+  }
 }
