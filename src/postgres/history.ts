@@ -35,7 +35,10 @@ export function newestRow(rows: readonly TimelineRow[]): TimelineRow | undefined
  * it, and it is not past any switch since. A timeline without a row is none of this history's:
  * the row comes before everything that was written on it, so that without it all of that is lost.
  */
-export function holds(history: readonly TimelineRow[], { timeline, lsn }: HistoryPosition): boolean {
+export function holds(
+  history: readonly TimelineRow[],
+  { timeline, lsn }: HistoryPosition,
+): boolean {
   if (!history.some((row) => row.timeline === timeline)) return false;
   return lsn <= switchAfter(history, timeline);
 }
@@ -52,7 +55,5 @@ export const LSN_MAX = (1n << 64n) - 1n;
 
 /** Whether two rows tell of the same promotion. */
 export function sameRow(a: TimelineRow, b: TimelineRow): boolean {
-  return (
-    a.timeline === b.timeline && a.switchLsn === b.switchLsn && a.recordedAt === b.recordedAt
-  );
+  return a.timeline === b.timeline && a.switchLsn === b.switchLsn && a.recordedAt === b.recordedAt;
 }

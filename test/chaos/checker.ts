@@ -1,0 +1,50 @@
+/**
+ * Judges one round: what its callers were told against what the database has, by the promises of
+ * the router. Pure: it asks nobody, so that hand-written histories test it.
+ */
+
+import { checkReads } from './check-reads.js';
+import { checkWrites } from './check-writes.js';
+import type { Presented, Round, Violation } from './history.js';
+import { KnownWrites } from './known-writes.js';
+import { Lineage } from './lineage.js';
+
+/** What a round came to. */
+export interface Verdict {
+  readonly violations: readonly Violation[];
+  /** Acknowledged writes whose tail was lost in a promotion; they are no violation. */
+  readonly lostWithTail: number;
+}
+
+/** Judges a round. */
+export function checkRound(round: Round): Verdict {
+  const lineage = new Lineage(round.final.timelines);
+  const known = new KnownWrites(round, lineage);
+  const violations = [
+    ...round.records.flatMap((record) =>
+      record.kind === 'finding'
+        ? [{ rule: record.rule, detail: record.detail, lines: [record] }]
+        : [],
+    ),
+    ...checkWrites(round, known),
+    ...checkReads(round, known, lineage),
+    ...round.presented.flatMap((presented) => checkPresented(presented, lineage)),
+  ];
+  const acked = known.writes.filter(({ outcome }) => outcome === 'acked');
+  return {
+    violations,
+    lostWithTail: acked.filter((write) => !known.hasSurvived(write)).length,
+  };
+}
+
+/** The token of a lost tail is told so, and no other is. */
+function checkPresented(presented: Presented, lineage: Lineage): Violation[] {
+  const { position, reason } = presented;
+  const isHeld = lineage.holds(position);
+  if (isHeld ? reason === undefined : reason === 'TOKEN_HISTORY_LOST') return [];
+  const told = reason ?? 'an answer';
+  const detail = isHeld
+    ? `a token that is held got ${told}`
+    : `the token of a lost tail got ${told}`;
+  return [{ rule: 'a lost tail is told', detail, lines: [presented, lineage.timelines] }];
+}

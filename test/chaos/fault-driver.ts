@@ -1,0 +1,83 @@
+/** Lets faults happen at random, alone or overlapping by chance, and knows when it was calm. */
+
+import { pause } from '../../src/lib/wait.js';
+import type { Random } from '../support/random.js';
+import type { Surroundings } from './attempt.js';
+import { type Fault, type FaultScene, faults } from './faults.js';
+import type { Recorder } from './recorder.js';
+
+/** Faults at the same time. */
+const AT_ONCE_MAX = 2;
+
+/** How long after a fault its consequences may still be told: four probe intervals. */
+const AFTERMATH_MS = 2_000;
+
+/** Chances to find a fault whose nodes are free. */
+const CHOICES_MAX = 5;
+
+/** The faults of one run. */
+export class FaultDriver implements Surroundings {
+  readonly #scene: FaultScene;
+  readonly #recorder: Recorder;
+  readonly #taken = new Set<string>();
+  readonly #running = new Set<Promise<void>>();
+  #lastEndMs = Number.NEGATIVE_INFINITY;
+  #failure: unknown;
+
+  constructor(scene: FaultScene, recorder: Recorder) {
+    this.#scene = scene;
+    this.#recorder = recorder;
+  }
+
+  isCalmSince(ms: number): boolean {
+    return this.#running.size === 0 && this.#lastEndMs + AFTERMATH_MS < ms;
+  }
+
+  isServerDownSince(server: number, ms: number): boolean {
+    return this.#scene.rig.servers[server]?.isDownSince(ms) ?? false;
+  }
+
+  /**
+   * Lets faults begin until the signal aborts; resolves once the last one is mended.
+   * @throws {Error} when one could not be mended: the rig is of no use any more
+   */
+  async run(stopping: AbortSignal): Promise<void> {
+    const { random } = this.#scene;
+    while (!stopping.aborted && this.#failure === undefined) {
+      await pause(100 + random.below(1_000));
+      if (stopping.aborted || this.#running.size >= AT_ONCE_MAX) continue;
+      this.#begin();
+    }
+    await Promise.all(this.#running);
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #begin(): void {
+    for (let choice = 1; choice <= CHOICES_MAX; choice += 1) {
+      const fault = this.#choose();
+      const takes = fault.takes(this.#scene);
+      if (takes.some((name) => this.#taken.has(name))) continue;
+      const running = this.#let(fault, takes).finally(() => this.#running.delete(running));
+      this.#running.add(running);
+      return;
+    }
+  }
+
+  #choose(): Fault {
+    return this.#scene.random.pick(faults.flatMap((fault) => Array(fault.weight).fill(fault)));
+  }
+
+  async #let(fault: Fault, takes: readonly string[]): Promise<void> {
+    const { faults: counts } = this.#recorder;
+    counts.set(fault.name, (counts.get(fault.name) ?? 0) + 1);
+    for (const name of takes) this.#taken.add(name);
+    try {
+      await fault.run(this.#scene, takes);
+    } catch (error) {
+      this.#failure ??= new Error(`the fault "${fault.name}" was not mended`, { cause: error });
+    } finally {
+      this.#lastEndMs = performance.now();
+      for (const name of takes) this.#taken.delete(name);
+    }
+  }
+}

@@ -1,0 +1,49 @@
+/** Which positions the present history holds, by PostgreSQL's own word, not the service's. Pure. */
+
+import type { FinalState, Position } from './history.js';
+
+/** Beyond every LSN. */
+const LSN_MAX = 1n << 64n;
+
+/** The present history. */
+export class Lineage {
+  readonly #timelines: FinalState['timelines'];
+
+  constructor(timelines: FinalState['timelines']) {
+    this.#timelines = timelines;
+  }
+
+  /** The timelines, oldest first. */
+  get timelines(): readonly number[] {
+    return this.#timelines.map(({ timeline }) => timeline);
+  }
+
+  /** The newest timeline. */
+  get newest(): number {
+    return this.#timelines.at(-1)?.timeline ?? 1;
+  }
+
+  /** Whether what happened up to the position outlived every promotion since. */
+  holds(position: Position): boolean {
+    return this.isIn(position, this.newest);
+  }
+
+  /** Whether a node on the timeline has all that happened up to the position. */
+  isIn({ timeline, lsn }: Position, at: number): boolean {
+    return timeline <= at && lsn <= this.reach(timeline, at);
+  }
+
+  /** How far a timeline is part of a later one's history; without an end of its own. */
+  reach(timeline: number, at: number): bigint {
+    if (!this.timelines.includes(timeline)) return -1n;
+    return this.#timelines
+      .filter((row) => row.timeline > timeline && row.timeline <= at)
+      .reduce((least, { switchLsn }) => (switchLsn < least ? switchLsn : least), LSN_MAX);
+  }
+
+  /** Up to where a timeline is part of what a node at the position has; none where it is not. */
+  bound(timeline: number, at: Position): bigint {
+    if (timeline > at.timeline) return -1n;
+    return timeline === at.timeline ? at.lsn : this.reach(timeline, at.timeline);
+  }
+}
