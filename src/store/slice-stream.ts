@@ -12,6 +12,7 @@ import type {
 } from '../../gen/stowage/v1/stream_pb.js';
 import { withHeartbeats } from '../lib/heartbeats.js';
 import { fromMillis } from '../lib/timestamp.js';
+import { laterTokenText } from '../lib/token-layout.js';
 import type { Call, ServedBy } from '../postgres/call.js';
 import type { TupleCollector } from '../postgres/router-api.js';
 import type { Statement } from '../postgres/statement.js';
@@ -70,7 +71,7 @@ interface Progress {
   resumeToken: string;
   /** Who serves it, from the first statement to the last. */
   served: ServedBy | undefined;
-  /** The freshness token of its first read. */
+  /** The latest freshness token of its reads: it covers all that was sent. */
   token: string;
 }
 
@@ -91,7 +92,7 @@ export function streamSlices(
     onServed(servedBy, token) {
       if (progress.served === undefined) call.onServed(servedBy, token);
       progress.served ??= servedBy;
-      progress.token ||= token ?? '';
+      progress.token = laterTokenText(progress.token, token ?? '');
     },
   };
   const messages = streamMessages(store, watched, source, progress);
