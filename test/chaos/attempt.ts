@@ -1,4 +1,4 @@
-/** One attempt of one call: its deadline, its end by the harness itself, and what its error means. */
+/** One attempt of one call: its deadline, its end by its caller, and what its error means. */
 
 import { CallError } from '../../src/client/index.js';
 import type { Random } from '../support/random.js';

@@ -4,7 +4,7 @@
  */
 
 import { KNOWN_AFTER_MS } from './check-writes.js';
-import type { ReadRecord, Round, Seen, Violation } from './history.js';
+import type { HistoryRecord, ReadRecord, Round, Seen, Violation } from './history.js';
 import type { KnownWrites } from './known-writes.js';
 import type { Lineage } from './lineage.js';
 import { Needs } from './needs.js';
@@ -32,16 +32,24 @@ function checkRead(read: ReadRecord, judge: Judge): Violation[] {
   for (const state of read.seen) wrongs.push(...checkState(state, read, judge));
   for (const key of read.covers) wrongs.push(...checkFresh(key, seen.get(key), read, judge));
   if (read.op === 'batchGet') wrongs.push(...checkWhole(seen, read, judge));
-  // One read that went astray shows dozens of keys: the first ones tell enough.
-  return wrongs.slice(0, 3).map(([rule, detail]) => ({ rule, detail, lines: [shortened(read)] }));
+  return wrongs.slice(0, WRONGS_MAX).map(([rule, detail, source]) => ({
+    rule,
+    detail,
+    lines: [shortened(read), ...(source === undefined ? [] : [shortened(source)])],
+  }));
 }
 
-/** A rule that is broken, and how. */
-type Wrong = readonly [rule: string, detail: string];
+/** One read that went astray shows dozens of keys: the first ones tell enough. */
+const WRONGS_MAX = 3;
 
-function shortened(read: ReadRecord): unknown {
-  const { seen, covers, ...rest } = read;
-  return { ...rest, seen: seen.slice(0, 10), covers: covers.slice(0, 10) };
+/** A rule that is broken, how, and the other record that shows it. */
+type Wrong = readonly [rule: string, detail: string, source?: HistoryRecord | undefined];
+
+/** A line of the history without its many keys. */
+function shortened(record: HistoryRecord): unknown {
+  if (record.kind !== 'read') return record;
+  const { seen, covers, ...rest } = record;
+  return { ...rest, seen: `${seen.length} states`, covers: `${covers.length} keys` };
 }
 
 /** A token of a lost tail opens nothing of the history that went on without it. */
@@ -74,14 +82,14 @@ function checkState(state: Seen, read: ReadRecord, { known, round }: Judge): Wro
 }
 
 function checkFresh(key: string, seen: Seen | undefined, read: ReadRecord, judge: Judge): Wrong[] {
-  const need = judge.needs.of(read, key);
+  const { revision: need, source } = judge.needs.of(read, key);
   const rule = `no read is older than it demands (${read.demand.kind})`;
   const what = `${key || 'the project'}: revision ${need} is due`;
   if (seen !== undefined) {
-    return seen.revision >= need ? [] : [[rule, `${what}, ${seen.revision} was shown`]];
+    return seen.revision >= need ? [] : [[rule, `${what}, ${seen.revision} was shown`, source]];
   }
   if (need === 0 || (!read.showsDeleted && mayBeGone(key, need, read, judge))) return [];
-  return [[rule, `${what}, nothing was shown`]];
+  return [[rule, `${what}, nothing was shown`, source]];
 }
 
 /** Whether the key was deleted at that revision or after, before the read was over. */

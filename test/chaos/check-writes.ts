@@ -53,7 +53,8 @@ function checkAcked(write: WriteRecord, known: KnownWrites): Violation[] {
   return results.flatMap(({ key, revision, isChanged }) => {
     const found = known.states.get(key)?.find((state) => state.write === write);
     if (isChanged ? found?.row.revision === revision : found === undefined) return [];
-    const detail = `revision ${revision} of ${key} was acknowledged, the feed has ${found?.row.revision}`;
+    const there = found === undefined ? 'nothing' : `revision ${found.row.revision}`;
+    const detail = `revision ${revision} of ${key} was acknowledged, the feed has ${there}`;
     return [{ rule: 'no acknowledged write is lost', detail, lines: [write] }];
   });
 }

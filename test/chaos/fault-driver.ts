@@ -1,7 +1,6 @@
 /** Lets faults happen at random, alone or overlapping by chance, and knows when it was calm. */
 
 import { pause } from '../../src/lib/wait.js';
-import type { Random } from '../support/random.js';
 import type { Surroundings } from './attempt.js';
 import { type Fault, type FaultScene, faults } from './faults.js';
 import type { Recorder } from './recorder.js';
@@ -11,6 +10,9 @@ const AT_ONCE_MAX = 2;
 
 /** How long after a fault its consequences may still be told: four probe intervals. */
 const AFTERMATH_MS = 2_000;
+
+/** A pause in which the aftermath ends. */
+const CALM_MS = AFTERMATH_MS + 1_500;
 
 /** Chances to find a fault whose nodes are free. */
 const CHOICES_MAX = 5;
@@ -44,7 +46,8 @@ export class FaultDriver implements Surroundings {
   async run(stopping: AbortSignal): Promise<void> {
     const { random } = this.#scene;
     while (!stopping.aborted && this.#failure === undefined) {
-      await pause(100 + random.below(1_000));
+      // Now and then it is calm for so long that nothing excuses a refusal.
+      await pause(random.below(8) === 0 ? CALM_MS : 100 + random.below(1_000));
       if (stopping.aborted || this.#running.size >= AT_ONCE_MAX) continue;
       this.#begin();
     }

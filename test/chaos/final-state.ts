@@ -1,4 +1,4 @@
-/** Reads what the database has of a round, from the primary, as the superuser: no service between. */
+/** Reads what the database has of a round, from the primary, as the superuser. */
 
 import { type Client, types } from 'pg';
 import { parseLsn } from '../../src/postgres/lsn.js';

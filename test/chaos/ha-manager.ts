@@ -28,9 +28,11 @@ export class HaManager {
   async failOver(lostMs: number): Promise<void> {
     const cluster = this.#cluster;
     const standbys = [...cluster.standbys];
-    const received = await Promise.all(standbys.map(receivedLsn));
-    const best = received.reduce((most, lsn) => (lsn > most ? lsn : most), 0n);
-    const chosen = standbys[received.indexOf(best)];
+    const received = await Promise.all(
+      standbys.map(async (node) => ({ node, lsn: await receivedLsn(node) })),
+    );
+    received.sort((a, b) => (a.lsn > b.lsn ? -1 : 1));
+    const chosen = received[0]?.node;
     if (chosen === undefined) throw new Error('there is no standby to promote');
     await cluster.promote(chosen.name);
     const promotedMs = performance.now();
@@ -54,7 +56,7 @@ export class HaManager {
     return former;
   }
 
-  /** Brings a former primary back as a standby without rebuilding it, as a careless person would. */
+  /** Brings a former primary back as a standby without rebuilding it, out of carelessness. */
   async rejoinNaively(name: string): Promise<void> {
     const { primary } = this.#cluster;
     const node = this.#cluster.node(name);

@@ -80,7 +80,7 @@ export interface ReadRecord {
   readonly servedBy: string;
 }
 
-/** Something that is wrong by itself: an error nobody may be told, a stream that does not add up. */
+/** What is wrong by itself: an error nobody may be told, a stream that does not add up. */
 export interface FindingRecord {
   readonly kind: 'finding';
   readonly rule: string;

@@ -36,9 +36,12 @@ export class Lineage {
   /** How far a timeline is part of a later one's history; without an end of its own. */
   reach(timeline: number, at: number): bigint {
     if (!this.timelines.includes(timeline)) return -1n;
-    return this.#timelines
-      .filter((row) => row.timeline > timeline && row.timeline <= at)
-      .reduce((least, { switchLsn }) => (switchLsn < least ? switchLsn : least), LSN_MAX);
+    let least = LSN_MAX;
+    for (const row of this.#timelines) {
+      const isBetween = row.timeline > timeline && row.timeline <= at;
+      if (isBetween && row.switchLsn < least) least = row.switchLsn;
+    }
+    return least;
   }
 
   /** Up to where a timeline is part of what a node at the position has; none where it is not. */

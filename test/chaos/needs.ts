@@ -3,22 +3,30 @@
  * acknowledged, or read, before what the read demands. Pure.
  */
 
-import type { Demand, Position, ReadRecord, Round } from './history.js';
+import type { Demand, HistoryRecord, Position, ReadRecord, Round } from './history.js';
 import type { KnownWrites } from './known-writes.js';
 import type { Lineage } from './lineage.js';
 
+/** A revision that must be seen, and who knew of it. */
+export interface Need {
+  readonly revision: number;
+  readonly source: HistoryRecord | undefined;
+}
+
+const NO_NEED: Need = { revision: 0, source: undefined };
+
 /** Marks in rising order, each with the highest revision so far. */
 class Marks<At extends number | bigint> {
-  readonly #marks: { readonly at: At; revision: number }[] = [];
+  readonly #marks: { readonly at: At; need: Need }[] = [];
   #isSorted = true;
 
-  add(at: At, revision: number): void {
-    this.#marks.push({ at, revision });
+  add(at: At, need: Need): void {
+    this.#marks.push({ at, need });
     this.#isSorted = false;
   }
 
-  /** The highest revision at or below the bound; 0: none. */
-  upTo(bound: At): number {
+  /** The highest revision at or below the bound. */
+  upTo(bound: At): Need {
     this.#sort();
     let [low, high] = [0, this.#marks.length];
     while (low < high) {
@@ -26,17 +34,17 @@ class Marks<At extends number | bigint> {
       if ((this.#marks[middle]?.at ?? bound) <= bound) low = middle + 1;
       else high = middle;
     }
-    return this.#marks[low - 1]?.revision ?? 0;
+    return this.#marks[low - 1]?.need ?? NO_NEED;
   }
 
   #sort(): void {
     if (this.#isSorted) return;
     this.#isSorted = true;
     this.#marks.sort((a, b) => (a.at < b.at ? -1 : 1));
-    let highest = 0;
+    let highest = NO_NEED;
     for (const mark of this.#marks) {
-      highest = Math.max(highest, mark.revision);
-      mark.revision = highest;
+      if (mark.need.revision > highest.revision) highest = mark.need;
+      mark.need = highest;
     }
   }
 }
@@ -54,42 +62,46 @@ export class Needs {
     for (const write of known.writes) {
       if (write.outcome !== 'acked') continue;
       for (const { key, revision } of write.answers[0] ?? []) {
-        if (known.hasSurvived(write)) at(this.#byTime, key).add(write.endMs, revision);
-        this.#mark(key, write.position, revision);
+        const need = { revision, source: write };
+        if (known.hasSurvived(write)) at(this.#byTime, key).add(write.endMs, need);
+        this.#mark(key, write.position, need);
       }
     }
     for (const record of records) {
       if (record.kind !== 'read') continue;
-      for (const { key, revision } of record.seen) this.#mark(key, record.position, revision);
+      for (const { key, revision } of record.seen) {
+        this.#mark(key, record.position, { revision, source: record });
+      }
     }
   }
 
-  #mark(key: string, position: Position | undefined, revision: number): void {
+  #mark(key: string, position: Position | undefined, need: Need): void {
     if (position === undefined) return;
-    at(this.#byPosition, `${position.timeline} ${key}`).add(position.lsn, revision);
+    at(this.#byPosition, `${position.timeline} ${key}`).add(position.lsn, need);
   }
 
   /** The lowest revision that the read may show of the key; 0: it may know nothing of it. */
-  of({ demand, startMs }: Pick<ReadRecord, 'demand' | 'startMs'>, key: string): number {
+  of({ demand, startMs }: Pick<ReadRecord, 'demand' | 'startMs'>, key: string): Need {
     switch (demand.kind) {
       case 'strong':
-        return this.#byTime.get(key)?.upTo(startMs) ?? 0;
+        return this.#byTime.get(key)?.upTo(startMs) ?? NO_NEED;
       case 'max_staleness':
-        return this.#byTime.get(key)?.upTo(startMs - demand.stalenessMs) ?? 0;
+        return this.#byTime.get(key)?.upTo(startMs - demand.stalenessMs) ?? NO_NEED;
       case 'at_least':
         return this.#atLeast(demand, key);
       case 'eventual':
-        return 0;
+        return NO_NEED;
     }
   }
 
-  #atLeast({ position }: Extract<Demand, { kind: 'at_least' }>, key: string): number {
-    const timelines = new Set([...this.#lineage.timelines, position.timeline]);
-    const needs = [...timelines].map((timeline) => {
+  #atLeast({ position }: Extract<Demand, { kind: 'at_least' }>, key: string): Need {
+    let highest = NO_NEED;
+    for (const timeline of new Set([...this.#lineage.timelines, position.timeline])) {
       const marks = this.#byPosition.get(`${timeline} ${key}`);
-      return marks?.upTo(this.#lineage.bound(timeline, position)) ?? 0;
-    });
-    return Math.max(...needs);
+      const need = marks?.upTo(this.#lineage.bound(timeline, position)) ?? NO_NEED;
+      if (need.revision > highest.revision) highest = need;
+    }
+    return highest;
   }
 }
 

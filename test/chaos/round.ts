@@ -62,8 +62,12 @@ export async function runRound(input: RoundInput): Promise<Verdict> {
   const faults = driver
     .run(noFaults)
     .then(() => settlement.steady())
-    .then(() => pause(PEACE_MS))
-    .finally(() => stopping.abort());
+    .then(() => pause(PEACE_MS));
+  try {
+    await Promise.race([faults, Promise.all([watching, ...sessions])]);
+  } finally {
+    stopping.abort();
+  }
   await Promise.all([faults, watching, ...sessions]);
   await rig.cluster.waitUntilCaughtUp();
   await settlement.released();

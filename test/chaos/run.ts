@@ -18,6 +18,8 @@ export interface RunInput {
   readonly roundMsMax: number;
   /** The planted bug of the servers, if any. */
   readonly mutant?: string;
+  /** How the rules begin whose violations end the run; default: all of them do. */
+  readonly rules?: readonly string[];
   /** Takes a line of progress. */
   readonly print: (line: string) => void;
 }
@@ -38,7 +40,7 @@ const PROGRESS_MS = 5_000;
 
 /** Runs until the time is up, or the first round that breaks a promise. */
 export async function runChaos(input: RunInput): Promise<RunResult> {
-  const { seed, durationMs, mutant, print } = input;
+  const { seed, durationMs, mutant, rules = [''], print } = input;
   const random = createRandom(seed);
   const fork = (): Random => createRandom(random.below(2 ** 32));
   const rig = await Rig.start(mutant);
@@ -57,7 +59,9 @@ export async function runChaos(input: RunInput): Promise<RunResult> {
         const roundMs = Math.min(left, roundLength(random, input.roundMsMax));
         const parts = { rig, recorder, driver, settlement, number: result.rounds + 1 };
         const verdict = await runRound({ ...parts, random: fork(), durationMs: roundMs });
-        violations = verdict.violations;
+        violations = verdict.violations.filter(({ rule }) =>
+          rules.some((beginning) => rule.startsWith(beginning)),
+        );
         result.rounds += 1;
         result.lostWithTail += verdict.lostWithTail;
         left = durationMs - (performance.now() - beginMs);

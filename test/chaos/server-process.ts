@@ -42,6 +42,7 @@ export class ServerProcess {
   #port = 0;
   #httpPort = 0;
   #child: ChildProcess | undefined;
+  #isReady = false;
   /** When it was last whole again; Infinity while it is not. */
   #downUntilMs = Number.POSITIVE_INFINITY;
 
@@ -81,13 +82,13 @@ export class ServerProcess {
     this.#child = child;
     child.stdout?.pipe(this.#log, { end: false });
     child.stderr?.pipe(this.#log, { end: false });
-    let isReady = false;
+    this.#isReady = false;
     child.once('message', () => {
-      isReady = true;
+      this.#isReady = true;
     });
     const check = () => {
       if (!this.isRunning) throw new Error(`${this.name} ended; see ${this.#options.logFile}`);
-      return isReady;
+      return this.#isReady;
     };
     await until(check, { timeoutMs: START_TIMEOUT_MS, what: `${this.name} is ready` });
     // Callers come back with a backoff of their own.
@@ -111,10 +112,10 @@ export class ServerProcess {
     clearTimeout(timer);
   }
 
-  /** How it is; undefined while it is not running. @throws {Error} when it does not answer */
+  /** How it is; undefined while it does not serve. @throws {Error} when it does not answer */
   async state(): Promise<ServerState | undefined> {
     const child = this.#child;
-    if (child === undefined || !this.isRunning || !child.connected) return undefined;
+    if (child === undefined || !this.isRunning || !this.#isReady) return undefined;
     let state: ServerState | undefined;
     child.once('message', (message) => {
       state = message as ServerState;

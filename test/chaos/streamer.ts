@@ -37,7 +37,9 @@ export async function streamRound(
   if (tally?.token === undefined) return;
   recorder.read({
     ...{ kind: 'read', op: 'stream', demand: chosen.demand, startMs, endMs: performance.now() },
-    ...{ seen, covers: keys, showsDeleted, servedBy: '', position: positionOf(tally.token) },
+    ...{ seen, covers: keys, showsDeleted, servedBy: '' },
+    // Of a resumed one the token is of its last part.
+    position: tally.openings === 1 ? positionOf(tally.token) : undefined,
   });
 }
 
@@ -81,6 +83,7 @@ async function untilEnd(
         cancelAfterMs: random.below(20) === 0 ? random.below(200) : undefined,
       },
       async (caller, options) => {
+        tally.openings += 1;
         const request = requestOf(stream, tally.resumeToken);
         const messages = caller.stream(StorageService.method.streamObjects, request, options);
         for await (const message of messages) {

@@ -49,7 +49,7 @@ describe('streamObjects', () => {
     expect(counts.at(-1)).toBe(1n);
   });
 
-  it('gives a token that covers the rows, not only the question whether the project is there', async () => {
+  it('gives a token that covers its rows, not only what was asked before them', async () => {
     const servedBy = { node: 'a:1', role: 'standby', lagMs: 0 } as const;
     const at = (lsn: bigint) =>
       formatSealed({
