@@ -23,6 +23,8 @@ export class FaultDriver implements Surroundings {
   readonly #recorder: Recorder;
   readonly #taken = new Set<string>();
   readonly #running = new Set<Promise<void>>();
+  /** By name, for progress. */
+  readonly #underWay: string[] = [];
   #lastEndMs = Number.NEGATIVE_INFINITY;
   #failure: unknown;
 
@@ -33,6 +35,11 @@ export class FaultDriver implements Surroundings {
 
   isCalmSince(ms: number): boolean {
     return this.#running.size === 0 && this.#lastEndMs + AFTERMATH_MS < ms;
+  }
+
+  /** The names of the faults that are not mended yet. */
+  get underWay(): readonly string[] {
+    return this.#underWay;
   }
 
   isServerDownSince(server: number, ms: number): boolean {
@@ -74,12 +81,14 @@ export class FaultDriver implements Surroundings {
     const { faults: counts } = this.#recorder;
     counts.set(fault.name, (counts.get(fault.name) ?? 0) + 1);
     for (const name of takes) this.#taken.add(name);
+    this.#underWay.push(fault.name);
     try {
       await fault.run(this.#scene, takes);
     } catch (error) {
       this.#failure ??= new Error(`the fault "${fault.name}" was not mended`, { cause: error });
     } finally {
       this.#lastEndMs = performance.now();
+      this.#underWay.splice(this.#underWay.indexOf(fault.name), 1);
       for (const name of takes) this.#taken.delete(name);
     }
   }

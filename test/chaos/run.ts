@@ -52,7 +52,7 @@ export async function runChaos(input: RunInput): Promise<RunResult> {
     await fillStillProject(rig);
     const beginMs = performance.now();
     const result = { recorder, settlement, rounds: 0, lostWithTail: 0 };
-    const ticker = setInterval(() => print(progress(result, beginMs)), PROGRESS_MS);
+    const ticker = setInterval(() => print(progress(result, driver, beginMs)), PROGRESS_MS);
     try {
       let violations: readonly Violation[] = [];
       for (let left = durationMs; left > 0 && violations.length === 0; ) {
@@ -81,14 +81,16 @@ function roundLength(random: Random, roundMsMax: number): number {
 
 function progress(
   { recorder, rounds }: Pick<RunResult, 'recorder' | 'rounds'>,
+  { underWay }: FaultDriver,
   beginMs: number,
 ): string {
   const seconds = (performance.now() - beginMs) / 1_000;
   const operations = total(recorder.operations);
   const rate = (operations / seconds).toFixed(0);
   const faults = total(recorder.faults);
-  const time = seconds.toFixed(0).padStart(5);
-  return `${time} s  round ${rounds + 1}: ${operations} operations (${rate}/s), ${faults} faults`;
+  const counts = `${operations} operations (${rate}/s), ${faults} faults`;
+  const now = underWay.length === 0 ? '' : `; now: ${underWay.join(', ')}`;
+  return `${seconds.toFixed(0).padStart(5)} s  round ${rounds + 1}: ${counts}${now}`;
 }
 
 /** The sum of counts. */
