@@ -292,6 +292,13 @@ export const configTable = {
     60_000,
     'How long a call may wait for a connection.',
   ),
+  STOWAGE_FRESHNESS_WAIT_MS: milliseconds(
+    200,
+    0,
+    60_000,
+    'How long a read may wait for a standby to come to its token, at most half of its deadline; ' +
+      'then the primary is asked.',
+  ),
   STOWAGE_LOCK_TIMEOUT_MS: milliseconds(
     5000,
     1,

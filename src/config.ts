@@ -45,6 +45,8 @@ export interface PostgresSettings {
   readonly queueMax: number;
   /** How long a call may wait for a connection; default 1000. */
   readonly queueTimeoutMs: number;
+  /** How long a read may wait for a standby to come to its token; default 200. */
+  readonly freshnessWaitMs: number;
   /** Default 5000. */
   readonly lockTimeoutMs: number;
   /** Default 60000. */
@@ -232,6 +234,7 @@ function postgresSettings(
     probeTimeoutMs: known(values.STOWAGE_PROBE_TIMEOUT_MS),
     queueMax: known(values.STOWAGE_QUEUE_MAX),
     queueTimeoutMs: known(values.STOWAGE_QUEUE_TIMEOUT_MS),
+    freshnessWaitMs: known(values.STOWAGE_FRESHNESS_WAIT_MS),
     lockTimeoutMs: known(values.STOWAGE_LOCK_TIMEOUT_MS),
     idleInTransactionTimeoutMs: known(values.STOWAGE_IDLE_IN_TRANSACTION_TIMEOUT_MS),
   };

@@ -7,7 +7,17 @@
 export interface Token {
   readonly systemIdentifier: bigint;
   readonly timeline: number;
+  /**
+   * Which promotion to that timeline, 32 bits: two nodes can be promoted to one number. 0 where
+   * nothing is recorded.
+   */
+  readonly promotion: number;
   readonly lsn: bigint;
+  /**
+   * `exact`: the primary's own word. `replayed`: a standby's, which does not know of a promotion
+   * before its first row arrives: shortly behind a switch its timeline may be the former one.
+   */
+  readonly precision: 'exact' | 'replayed';
 }
 
 /** A sealed token taken apart; its payload is unverified. */
@@ -26,8 +36,8 @@ export const MAC_BYTES = 16;
 const VERSION = 1;
 const HEADER_BYTES = 3;
 
-/** System identifier, timeline, LSN. */
-const PAYLOAD_BYTES = 8 + 4 + 8;
+/** System identifier, timeline, LSN, precision, promotion. */
+const PAYLOAD_BYTES = 8 + 4 + 8 + 1 + 4;
 
 /** Version, key id, payload, MAC; in base64url. */
 export function formatSealed({ keyId, payload, mac }: SealedToken): string {
@@ -57,6 +67,8 @@ export function formatTokenPayload(token: Token): Buffer {
   payload.writeBigUInt64BE(token.systemIdentifier, 0);
   payload.writeUInt32BE(token.timeline, 8);
   payload.writeBigUInt64BE(token.lsn, 12);
+  payload.writeUInt8(token.precision === 'exact' ? 0 : 1, 20);
+  payload.writeUInt32BE(token.promotion, 21);
   return payload;
 }
 
@@ -69,6 +81,8 @@ export function parseTokenPayload(payload: Buffer): Token | undefined {
     systemIdentifier: payload.readBigUInt64BE(0),
     timeline,
     lsn: payload.readBigUInt64BE(12),
+    precision: payload.readUInt8(20) === 0 ? 'exact' : 'replayed',
+    promotion: payload.readUInt32BE(21),
   };
 }
 

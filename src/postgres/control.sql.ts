@@ -2,12 +2,20 @@
 
 import { statement } from './statement.js';
 
+/** What a node is at the moment it is asked: a result of another one than was meant is dropped. */
+export interface Identity {
+  in_recovery: boolean;
+  /** Replayed by a standby; null on a primary. */
+  replayed: string | null;
+  started_at: string;
+}
+
 /**
- * Scope of a unit or transaction that changes nothing: whom it is for, how long it may take, how it
- * is named in pg_stat_activity. Parameters: project, principal, statement timeout in ms,
- * application name.
+ * Scope of a unit that changes nothing: whom it is for, how long it may take, how it is named in
+ * pg_stat_activity; and what the node is. Every snapshot of a later step covers what was replayed
+ * here. Parameters: project, principal, statement timeout in ms, application name.
  */
-export const readScope = statement<Record<string, string>>({
+export const readScope = statement<Identity>({
   name: 'read-scope',
   intent: 'read',
   text: `
@@ -15,14 +23,29 @@ export const readScope = statement<Record<string, string>>({
            set_config('stowage.principal', $2, true),
            set_config('statement_timeout', $3, true),
            set_config('application_name', $4, true),
-           set_config('transaction_read_only', 'on', true)`,
+           set_config('transaction_read_only', 'on', true),
+           pg_is_in_recovery() as in_recovery,
+           pg_last_wal_replay_lsn()::text as replayed,
+           pg_postmaster_start_time()::text as started_at`,
+});
+
+/**
+ * Ends a unit whose node has not replayed an LSN, before its statement costs anything: SQL has no
+ * plainer way to raise an error than to divide by zero. A primary passes. Parameter: the LSN.
+ */
+export const requireReplayed = statement<{ replayed: number }>({
+  name: 'require-replayed',
+  intent: 'read',
+  text: `
+    select 1 / (not pg_is_in_recovery()
+                or coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, $1::pg_lsn is null))::integer as replayed`,
 });
 
 /**
  * The same for a transaction that writes. A flushed LSN covers a commit only from
  * `synchronous_commit = local` upwards, so `off` is raised whoever set it.
  */
-export const writeScope = statement<Record<string, string>>({
+export const writeScope = statement<Identity>({
   name: 'write-scope',
   intent: 'readPrimary',
   text: `
@@ -34,7 +57,10 @@ export const writeScope = statement<Record<string, string>>({
                       case current_setting('synchronous_commit')
                         when 'off' then 'local'
                         else current_setting('synchronous_commit')
-                      end, true)`,
+                      end, true),
+           pg_is_in_recovery() as in_recovery,
+           pg_last_wal_replay_lsn()::text as replayed,
+           pg_postmaster_start_time()::text as started_at`,
 });
 
 /** Begins a transaction, which a standby refuses. */
@@ -74,13 +100,36 @@ export const readPosition = statement<{ in_recovery: boolean; lsn: string | null
                 else pg_current_wal_flush_lsn() end as lsn`,
 });
 
+/** The same on a standby, with the newest timeline that its data tell of at this moment. */
+export const readReplayedPosition = statement<{
+  in_recovery: boolean;
+  lsn: string | null;
+  timeline: number | null;
+  recorded_at: bigint | null;
+}>({
+  name: 'read-replayed-position',
+  intent: 'read',
+  text: `
+    select pg_is_in_recovery() as in_recovery,
+           case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
+                else pg_current_wal_flush_lsn() end as lsn,
+           newest.timeline, newest.recorded_at
+    from (select) as here
+    left join (
+      select timeline, (extract(epoch from recorded_at) * 1000000)::int8 as recorded_at
+      from timelines order by timeline desc limit 1
+    ) as newest on true`,
+});
+
 /**
  * What a probe asks. The timeline is in the name of the WAL file: pg_control_checkpoint() tells the
- * former one until the first checkpoint after a promotion. On a standby it is not to be had.
+ * former one until the first checkpoint after a promotion. On a standby it is not to be had; the
+ * checkpoint's, which may be older, betrays one that was promoted, and set back, while nobody looked.
  */
 export const probe = statement<{
   in_recovery: boolean;
   system_identifier: bigint;
+  checkpoint_timeline: number;
   wal_file: string | null;
   lsn: string | null;
   started_at: string;
@@ -90,11 +139,88 @@ export const probe = statement<{
   text: `
     select pg_is_in_recovery() as in_recovery,
            (select system_identifier from pg_control_system()) as system_identifier,
+           (select timeline_id from pg_control_checkpoint()) as checkpoint_timeline,
            case when pg_is_in_recovery() then null
                 else pg_walfile_name(pg_current_wal_lsn()) end as wal_file,
            case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
                 else pg_current_wal_flush_lsn() end as lsn,
            pg_postmaster_start_time()::text as started_at`,
+});
+
+/** What a node's data say of its past, and which nodes are drained. */
+export const readHistory = statement<{
+  timelines: number[] | null;
+  switch_lsns: string[] | null;
+  recorded_lsns: string[] | null;
+  recorded_at: bigint[] | null;
+  generations: number[] | null;
+  abandoned: number[] | null;
+  drained: string[] | null;
+}>({
+  name: 'read-history',
+  intent: 'read',
+  text: `
+    with recent as (
+      select timeline, switch_lsn, recorded_lsn,
+             (extract(epoch from recorded_at) * 1000000)::int8 as recorded_at
+      from timelines order by timeline desc limit 64
+    ), accepted as (
+      select generation, abandoned_timeline
+      from timeline_acceptances order by generation desc limit 64
+    )
+    select (select array_agg(timeline order by timeline) from recent) as timelines,
+           (select array_agg(switch_lsn::text order by timeline) from recent) as switch_lsns,
+           (select array_agg(recorded_lsn::text order by timeline) from recent) as recorded_lsns,
+           (select array_agg(recorded_at order by timeline) from recent) as recorded_at,
+           (select array_agg(generation order by generation) from accepted) as generations,
+           (select array_agg(abandoned_timeline order by generation) from accepted) as abandoned,
+           (select array_agg(node order by node)
+            from (select node from node_drains order by node limit 256) as drains) as drained`,
+});
+
+/** Precedes what is recorded of the history: it must not wait for standbys, nor be lost. */
+export const commitLocally = statement<Record<string, string>>({
+  name: 'commit-locally',
+  intent: 'readPrimary',
+  text: `select set_config('synchronous_commit', 'local', true)`,
+});
+
+/**
+ * Records a primary's timeline with all that lead to it. The switch points come from the node's
+ * history file where the schema's owner may read it; else from where replay ended, which the node
+ * knows until it is restarted, and which is the last switch only; else from the last note of where
+ * the former primary had come to. Parameters: timeline, whether the node was watched as it was
+ * promoted.
+ */
+export const recordTimeline = statement<never>({
+  name: 'record-timeline',
+  intent: 'write',
+  text: `
+    with history as (
+      select history_timeline, switch_lsn from stowage_timeline_history($1::integer)
+    ), known as (
+      select max(timeline) as newest, coalesce(max(reached_lsn), '0/0') as reached from timelines
+    )
+    insert into timelines (timeline, switch_lsn)
+    select history_timeline, switch_lsn from history
+    union all
+    select $1::integer,
+           case when $2::boolean and newest = $1::integer - 1
+                then coalesce(pg_last_wal_replay_lsn(), reached)
+                else reached end
+    from known
+    where not exists (select from history where history_timeline = $1::integer)
+    on conflict do nothing`,
+});
+
+/** Records that a newer timeline was given up. Parameters: generation, both timelines, who. */
+export const recordAcceptance = statement<never>({
+  name: 'record-acceptance',
+  intent: 'write',
+  text: `
+    insert into timeline_acceptances (generation, timeline, abandoned_timeline, accepted_by)
+    values ($1, $2, $3, $4)
+    on conflict do nothing`,
 });
 
 /** The keys that sign tokens. */

@@ -1,10 +1,9 @@
 /** From what a caller asked and sent to what a read needs of its node. */
 
-import { StowageError } from '../errors.js';
 import { assertNever } from '../lib/assert.js';
 import { laterToken, type Token } from '../lib/token-layout.js';
 import type { Call } from './call.js';
-import { type Demand, type Route, STALENESS_DEFAULT_MS } from './freshness.js';
+import { type Demand, STALENESS_DEFAULT_MS } from './freshness.js';
 
 /**
  * The demand of a call. The tokens of its metadata count where its request says nothing; what a
@@ -35,14 +34,4 @@ export async function demandOf(
     default:
       return assertNever(freshness);
   }
-}
-
-/**
- * Refuses what a primary read whose log does not reach the caller's token: the write that the token
- * stands for is gone. Checked after the read, for a probe's LSN is older than a fresh token.
- * @throws StowageError TOKEN_HISTORY_LOST.
- */
-export function requireHistory(demand: Demand, route: Route, lsn: bigint | undefined): void {
-  if (demand.kind !== 'at_least' || route.role !== 'primary') return;
-  if (lsn !== undefined && lsn < demand.token.lsn) throw new StowageError('TOKEN_HISTORY_LOST');
 }

@@ -5,7 +5,7 @@
 
 import { channel } from 'node:diagnostics_channel';
 import type { Reason } from '../errors.js';
-import type { NodeState } from './topology.js';
+import type { NodeState } from './router-state.js';
 
 /** One statement, transaction or stream has ended. */
 export interface QueryEvent {
@@ -32,6 +32,17 @@ export interface TopologyEvent {
   /** What lay behind, where an error did. */
   readonly cause: unknown;
 }
+
+/** Something that the service does to a node by itself has failed; it will be tried again. */
+export interface TroubleEvent {
+  readonly node: string;
+  /** What failed, for a person. */
+  readonly detail: string;
+  readonly cause: unknown;
+}
+
+/** Publishes a {@link TroubleEvent}. */
+export const troubleChannel = channel('stowage:postgres:trouble');
 
 /** Publishes a {@link QueryEvent} for each statement. */
 export const queryChannel = channel('stowage:postgres:query');

@@ -1,9 +1,10 @@
 /** Which node a read goes to: the cheapest that is fresh enough. Pure. */
 
-import { StowageError } from '../errors.js';
+import { type Reason, StowageError } from '../errors.js';
 import { assertNever } from '../lib/assert.js';
 import type { Token } from '../lib/token-layout.js';
-import type { NodeView, Topology } from './topology.js';
+import { holds, newestTimeline } from './history.js';
+import type { NodeView, Topology } from './router-state.js';
 
 /** What a statement needs of its node. */
 export type Demand =
@@ -23,70 +24,127 @@ export interface Route {
   readonly role: 'primary' | 'standby';
   /** 0 on the primary; undefined where nobody can tell. */
   readonly lagMs: number | undefined;
+  /** The start of its postmaster: a node that was restarted since is another one. */
+  readonly startedAt: string;
+  /** Beyond this LSN a standby would be of another history. */
+  readonly goodUpTo: bigint | undefined;
+  /**
+   * What the node must have replayed, where its last report does not show it: the read itself
+   * finds out, for what was written a moment ago has most often arrived.
+   */
+  readonly mustReplay: bigint | undefined;
 }
+
+/** What of the present calls and of this one bears on the choice. */
+export interface Surroundings {
+  readonly nowMs: number;
+  /** How many calls a node has or waits for. */
+  readonly outstanding: (node: string) => number;
+  /** Nodes that have failed this call: they are asked again only where no other is left. */
+  readonly tried: ReadonlySet<string>;
+  /** Nodes that did not have this call's token a moment ago. */
+  readonly behind: ReadonlySet<string>;
+  /** How long the call may still wait for a standby to come to its token. */
+  readonly waitMs: number;
+}
+
+/** A node, or why there is none: some may be worth a wait, and the primary may be taken at its end. */
+export type Choice =
+  | { readonly kind: 'route'; readonly route: Route }
+  | { readonly kind: 'none'; readonly reason: Reason };
 
 /** How stale a read may be that does not say. */
 export const STALENESS_DEFAULT_MS = 10_000;
 
-const RETRY_DELAY_MS = 1_000;
-
 /**
  * Chooses a node. Among those that are fresh enough the standby with the fewest calls wins, so that
  * the primary is kept for what only it can do.
- * @param outstanding how many calls a node has or waits for.
- * @throws StowageError NO_PRIMARY, NO_NODE, STANDBY_BEHIND, TOKEN_HISTORY_LOST.
+ * @throws StowageError TOKEN_HISTORY_LOST.
  */
-export function chooseNode(
-  topology: Topology,
-  demand: Demand,
-  nowMs: number,
-  outstanding: (node: string) => number,
-): Route {
-  const pick = (isFresh: (node: NodeView) => boolean): Route | undefined => {
-    const node = leastBusy(standbys(topology).filter(isFresh), outstanding);
-    return node && { node: node.name, role: 'standby', lagMs: lagOf(node, nowMs) };
-  };
+export function chooseNode(topology: Topology, demand: Demand, around: Surroundings): Choice {
+  const all = standbys(topology);
+  const fresh = (isFresh: (node: NodeView) => boolean) => pick(all.filter(isFresh), around);
+  const primary = () => primaryRoute(topology);
   switch (demand.kind) {
     case 'primary':
-      return primaryRoute(topology) ?? fail('NO_PRIMARY');
+      return routed(primary(), 'NO_PRIMARY');
     case 'eventual':
-      return pick(() => true) ?? primaryRoute(topology) ?? fail('NO_NODE');
+      return routed(
+        fresh(({ state }) => state === 'standby') ?? primary() ?? fresh(() => true),
+        'NO_NODE',
+      );
     case 'max_staleness': {
-      const isFresh = (node: NodeView) => (lagOf(node, nowMs) ?? Infinity) <= demand.stalenessMs;
-      const fresh = pick(isFresh) ?? primaryRoute(topology);
-      if (fresh !== undefined) return fresh;
-      if (standbys(topology).length === 0) return fail('NO_NODE');
-      return (demand.isImplicit ? pick(() => true) : undefined) ?? fail('STANDBY_BEHIND');
+      const isFresh = (node: NodeView) =>
+        (lagOf(node, around.nowMs) ?? Infinity) <= demand.stalenessMs;
+      const any = demand.isImplicit ? fresh(() => true) : undefined;
+      const reason = all.length === 0 ? 'NO_NODE' : 'STANDBY_BEHIND';
+      return routed(fresh(isFresh) ?? primary() ?? any, reason);
     }
     case 'at_least':
-      return routeAtLeast(topology, demand.token, pick);
+      return chooseAtLeast(topology, demand.token, around);
     default:
       return assertNever(demand);
   }
 }
 
 /**
- * Whether the switch to a later timeline kept what a token stands for is not recorded, so a token
- * of an earlier one is refused, rather than that a read silently misses what its caller wrote.
+ * A standby that has surely replayed the token; else the one that has come furthest, which the read
+ * itself asks; once that was behind, none as long as the call may wait for it; else the primary.
  */
-function routeAtLeast(
-  topology: Topology,
-  token: Token,
-  pick: (isFresh: (node: NodeView) => boolean) => Route | undefined,
-): Route {
-  const { timeline } = topology;
-  if (timeline === undefined) return fail('NO_NODE');
-  if (token.timeline < timeline) {
-    throw new StowageError('TOKEN_HISTORY_LOST', {
-      message:
-        `The freshness token is of timeline ${token.timeline} and the cluster on ${timeline}: ` +
-        'whether its write outlived the failover is not known; look at the present state.',
-      metadata: { token_timeline: `${token.timeline}`, timeline: `${timeline}` },
-    });
+function chooseAtLeast(topology: Topology, token: Token, around: Surroundings): Choice {
+  requireHistory(topology, token);
+  // No node can be compared with what is of another history, seen or not.
+  if (!isComparable(topology, token)) return { kind: 'none', reason: 'STANDBY_BEHIND' };
+  const all = standbys(topology);
+  const has = ({ report }: NodeView) => report?.lsn !== undefined && report.lsn >= token.lsn;
+  const sure = pick(all.filter(has), around);
+  if (sure !== undefined) return { kind: 'route', route: sure };
+  const near = closest(all, around);
+  if (near !== undefined) {
+    return { kind: 'route', route: { ...standbyRoute(near, around.nowMs), mustReplay: token.lsn } };
   }
-  if (token.timeline > timeline) return fail('STANDBY_BEHIND');
-  const isFresh = ({ report }: NodeView) => report?.lsn !== undefined && report.lsn >= token.lsn;
-  return pick(isFresh) ?? primaryRoute(topology) ?? fail('STANDBY_BEHIND');
+  const mayWait = around.waitMs > 0 && all.some(({ name }) => around.behind.has(name));
+  if (mayWait) return { kind: 'none', reason: 'STANDBY_BEHIND' };
+  return routed(primaryRoute(topology), all.length === 0 ? 'NO_NODE' : 'STANDBY_BEHIND');
+}
+
+/** The standby that has come furthest, unless it is further behind than the call can wait. */
+function closest(all: readonly NodeView[], around: Surroundings): NodeView | undefined {
+  const near = all
+    .filter(({ name }) => !around.behind.has(name) && !around.tried.has(name))
+    .filter((node) => !node.isDoubted && node.state === 'standby')
+    .filter((node) => (lagOf(node, around.nowMs) ?? Infinity) <= NEAR_MS + around.waitMs);
+  const furthest = near.reduce((best, { report }) => maxLsn(best, report?.lsn ?? 0n), 0n);
+  return leastBusy(
+    near.filter(({ report }) => (report?.lsn ?? 0n) === furthest),
+    around.outstanding,
+  );
+}
+
+/** Reports are that old at the most, with the default pace, where a standby is not behind. */
+const NEAR_MS = 1_000;
+
+function maxLsn(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
+}
+
+/**
+ * Refuses a token whose write did not outlive a failover.
+ * @throws StowageError TOKEN_HISTORY_LOST.
+ */
+function requireHistory({ history, primary }: Topology, token: Token): void {
+  const newest = newestTimeline(history);
+  if (history.timelines.length === 0 || holds(history, token)) return;
+  // Of a failover that this service has yet to see, perhaps; a primary that is known rules it out.
+  if (token.timeline > newest || (token.timeline === newest && primary === undefined)) return;
+  throw new StowageError('TOKEN_HISTORY_LOST', {
+    metadata: { token_timeline: `${token.timeline}`, timeline: `${newest}` },
+  });
+}
+
+/** Where the tables are not there, there is one timeline as far as anybody knows. */
+function isComparable({ history, timeline = 0 }: Topology, token: Token): boolean {
+  return history.timelines.length === 0 ? token.timeline <= timeline : holds(history, token);
 }
 
 /** How far behind a standby may be; undefined where nobody can tell. */
@@ -95,12 +153,49 @@ export function lagOf(node: NodeView, nowMs: number): number | undefined {
 }
 
 function standbys(topology: Topology): NodeView[] {
-  return [...topology.nodes.values()].filter((node) => node.state === 'standby');
+  return [...topology.nodes.values()].filter(
+    ({ state }) => state === 'standby' || state === 'lagging',
+  );
 }
 
-function primaryRoute(topology: Topology): Route | undefined {
-  if (topology.primary === undefined) return undefined;
-  return { node: topology.primary, role: 'primary', lagMs: 0 };
+/** Doubted nodes and ones that failed this call come last: a passing fault never bans them all. */
+function pick(nodes: readonly NodeView[], around: Surroundings): Route | undefined {
+  const isGood = ({ name, isDoubted }: NodeView) => !isDoubted && !around.tried.has(name);
+  const good = nodes.filter(isGood);
+  const untried = nodes.filter(({ name }) => !around.tried.has(name));
+  const node = leastBusy(good.length > 0 ? good : untried, around.outstanding);
+  return node && standbyRoute(node, around.nowMs);
+}
+
+function standbyRoute(node: NodeView, nowMs: number): Route {
+  return {
+    node: node.name,
+    role: 'standby',
+    lagMs: lagOf(node, nowMs),
+    startedAt: node.report?.startedAt ?? '',
+    goodUpTo: node.goodUpTo,
+    mustReplay: undefined,
+  };
+}
+
+/** The primary as a route; undefined while none is known. */
+export function primaryRoute({ primary, nodes }: Topology): Route | undefined {
+  const report = primary === undefined ? undefined : nodes.get(primary)?.report;
+  if (primary === undefined || report === undefined) return undefined;
+  const { startedAt } = report;
+  const none = undefined;
+  return { node: primary, role: 'primary', lagMs: 0, startedAt, goodUpTo: none, mustReplay: none };
+}
+
+/** The route to one node, whatever is fresher; undefined where it may not be read. */
+export function routeTo(topology: Topology, name: string, nowMs: number): Route | undefined {
+  if (topology.primary === name) return primaryRoute(topology);
+  const node = standbys(topology).find((standby) => standby.name === name);
+  return node && standbyRoute(node, nowMs);
+}
+
+function routed(route: Route | undefined, reason: Reason): Choice {
+  return route === undefined ? { kind: 'none', reason } : { kind: 'route', route };
 }
 
 /** The first of equals after a random start, so that idle nodes share the calls. */
@@ -116,8 +211,4 @@ function leastBusy(
     if (best === undefined || outstanding(node.name) < outstanding(best.name)) best = node;
   }
   return best;
-}
-
-function fail(reason: 'NO_PRIMARY' | 'NO_NODE' | 'STANDBY_BEHIND'): never {
-  throw new StowageError(reason, { retryDelayMs: RETRY_DELAY_MS });
 }

@@ -1,19 +1,30 @@
-/** Watches one node over a connection of its own: asks what it is, at an even pace. */
+/**
+ * Watches one node over a connection of its own: asks what it is, at an even pace, faster while
+ * somebody waits for it. What must be recorded in the node's data goes over the same connection.
+ */
 
 import type { PostgresSettings } from '../config.js';
 import { deferred } from '../lib/deferred.js';
 import { settlesWithin } from '../lib/interruption.js';
-import { probe } from './control.sql.js';
+import { commitLocally, probe, readHistory } from './control.sql.js';
 import {
   createClient,
   type DriverClient,
   destroyClient,
   driverConfig,
+  isServerError,
   type NodeAddress,
 } from './driver.js';
-import { parseLsn } from './lsn.js';
-import type { NodeReport, Observation } from './topology.js';
-import { Unit } from './unit.js';
+import { reportOf } from './node-report.js';
+import type { NodeReport } from './router-state.js';
+import { classify } from './sqlstate.js';
+import { type Step, type StepResult, Unit } from './unit.js';
+
+/** What a probe saw. */
+export type Observation =
+  | { readonly kind: 'report'; readonly report: NodeReport }
+  | { readonly kind: 'silent' }
+  | { readonly kind: 'lost' };
 
 /** Told of each observation, with the error that lay behind one. */
 export type ObservationListener = (observation: Observation, cause: unknown) => void;
@@ -24,18 +35,31 @@ const CONNECT_TIMEOUT_FACTOR = 2;
 /** How long a host may take to end its side of an idle connection. */
 const END_TIMEOUT_MS = 500;
 
+/** What is recorded waits for the disk. */
+const RECORD_TIMEOUT_MS = 5_000;
+
+/** A timer that comes this late tells of this process, not of the node. */
+const LATE_MS = 100;
+
 /** One prober a node. */
 export class Prober {
   readonly #settings: PostgresSettings;
   readonly #node: NodeAddress;
   readonly #onObservation: ObservationListener;
   readonly #first = deferred<void>();
+  /** Intervals that were asked for, by who waits. */
+  readonly #paces = new Set<{ readonly intervalMs: number }>();
   #client: DriverClient | undefined;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
+  #record:
+    | { readonly steps: readonly Step[]; readonly onError: (error: unknown) => void }
+    | undefined;
   #isClosed = false;
   /** Asked for while a probe was on its way: what that one sees may be older. */
   #isWoken = false;
+  /** The last probe went unanswered: the next connection attempt only confirms it. */
+  #isSilent = false;
 
   constructor(settings: PostgresSettings, node: NodeAddress, onObservation: ObservationListener) {
     this.#settings = settings;
@@ -60,9 +84,29 @@ export class Prober {
     this.#running = this.#beat();
   }
 
+  /** Probes at least this often until the returned function is called. */
+  hurry(intervalMs: number): () => void {
+    const pace = { intervalMs };
+    this.#paces.add(pace);
+    this.wake();
+    return () => {
+      this.#paces.delete(pace);
+    };
+  }
+
+  /**
+   * Runs steps in one transaction that does not wait for standbys, then probes again. Asked for
+   * again before it has run, the later one counts.
+   */
+  record(steps: readonly Step[], onError: (error: unknown) => void): void {
+    this.#record = { steps: [{ statement: commitLocally, params: [] }, ...steps], onError };
+    this.wake();
+  }
+
   async #beat(): Promise<void> {
     const startedAtMs = performance.now();
     this.#isWoken = false;
+    await this.#runRecord();
     await this.#observe();
     this.#running = undefined;
     this.#first.resolve();
@@ -72,8 +116,22 @@ export class Prober {
       return;
     }
     const elapsedMs = performance.now() - startedAtMs;
-    const delayMs = Math.max(0, this.#settings.probeIntervalMs - elapsedMs);
-    this.#timer = setTimeout(() => this.wake(), delayMs);
+    this.#timer = setTimeout(() => this.wake(), Math.max(0, this.#intervalMs() - elapsedMs));
+  }
+
+  #intervalMs(): number {
+    const asked = [...this.#paces].map(({ intervalMs }) => intervalMs);
+    return Math.min(this.#settings.probeIntervalMs, ...asked);
+  }
+
+  async #runRecord(): Promise<void> {
+    const record = this.#record;
+    this.#record = undefined;
+    if (record === undefined || this.#client === undefined) return;
+    const unit = new Unit(record.steps);
+    this.#client.query(unit);
+    if (!(await settlesWithin(unit.done, RECORD_TIMEOUT_MS))) this.#drop();
+    await unit.done.catch(record.onError);
   }
 
   async #observe(): Promise<void> {
@@ -81,22 +139,25 @@ export class Prober {
     try {
       this.#client ??= await this.#connect();
       const report = await this.#ask(this.#client);
-      if (!this.#isClosed) this.#onObservation(report, undefined);
+      this.#isSilent = false;
+      if (!this.#isClosed) this.#onObservation({ kind: 'report', report }, undefined);
     } catch (error) {
       this.#drop();
       if (this.#isClosed) return;
       // The end of an idle connection says little of the node: a fresh one is tried first. What a
       // fresh one meets counts, for to try again at once would be a busy loop.
       if (isReused) this.#isWoken = true;
-      if (isTimeout(error)) this.#onObservation({ kind: 'silent' }, error);
+      this.#isSilent = isTimeout(error);
+      if (this.#isSilent) this.#onObservation({ kind: 'silent' }, error);
       else if (!isReused) this.#onObservation({ kind: 'lost' }, error);
     }
   }
 
   async #connect(): Promise<DriverClient> {
+    const { probeTimeoutMs } = this.#settings;
     const client = createClient({
       ...driverConfig(this.#settings, this.#node, 'probe'),
-      connectionTimeoutMillis: this.#settings.probeTimeoutMs * CONNECT_TIMEOUT_FACTOR,
+      connectionTimeoutMillis: probeTimeoutMs * (this.#isSilent ? 1 : CONNECT_TIMEOUT_FACTOR),
     });
     client.on('error', () => {
       // The server has ended it: the next probe tells why, and need not wait for its beat.
@@ -111,17 +172,27 @@ export class Prober {
     return client;
   }
 
-  async #ask(client: DriverClient): Promise<Observation> {
+  async #ask(client: DriverClient): Promise<NodeReport> {
     const askedAtMs = performance.now();
-    const unit = new Unit([{ statement: probe, params: [] }]);
+    const unit = new Unit([
+      { statement: probe, params: [] },
+      { statement: readHistory, params: [] },
+    ]);
     client.query(unit);
-    if (!(await settlesWithin(unit.done, this.#settings.probeTimeoutMs))) {
+    if (!(await this.#answers(unit.done))) {
       throw new ProbeTimeout(`no answer within ${this.#settings.probeTimeoutMs} ms`);
     }
-    const [result] = await unit.done;
-    const row = result?.rows[0] as (typeof probe)['row'];
-    if (row === undefined) throw new Error('a probe has no row');
-    return { kind: 'report', report: readReport(row, askedAtMs) };
+    const isKept = await unit.done.then(() => true, refusesHistory);
+    return reportOf(unit.results, askedAtMs, isKept);
+  }
+
+  /** A timer that came late proves nothing: the answer may lie in the socket, unread. */
+  async #answers(done: Promise<StepResult[]>): Promise<boolean> {
+    const { probeTimeoutMs } = this.#settings;
+    const askedAtMs = performance.now();
+    if (await settlesWithin(done, probeTimeoutMs)) return true;
+    const isLate = performance.now() - askedAtMs > probeTimeoutMs + LATE_MS;
+    return isLate && (await settlesWithin(done, probeTimeoutMs));
   }
 
   #drop(): void {
@@ -154,14 +225,9 @@ function isTimeout(error: unknown): boolean {
   return error instanceof Error && error.message === 'timeout expired';
 }
 
-function readReport(row: NonNullable<(typeof probe)['row']>, askedAtMs: number): NodeReport {
-  return {
-    askedAtMs,
-    role: row.in_recovery ? 'standby' : 'primary',
-    // The identifier is unsigned; SQL has no type for that and shows it as a signed one.
-    systemIdentifier: BigInt.asUintN(64, row.system_identifier),
-    timeline: row.wal_file === null ? undefined : Number.parseInt(row.wal_file.slice(0, 8), 16),
-    lsn: row.lsn === null ? undefined : parseLsn(row.lsn),
-    startedAt: row.started_at,
-  };
+/** A database that is not migrated has no history: who it is counts all the same. */
+function refusesHistory(error: unknown): boolean {
+  const kind = isServerError(error) ? classify(error) : 'unknown';
+  if (kind === 'schema_mismatch' || kind === 'not_permitted') return false;
+  throw error;
 }

@@ -2,11 +2,11 @@
 
 import type { Limits } from '../lib/interruption.js';
 import type { TopologyEvent } from './events.js';
-import type { FenceReason, TimelineRow } from './history.js';
+import type { TimelineRow } from './history.js';
 import type { PoolSnapshot } from './pool.js';
 import type { Router } from './router-api.js';
+import type { FenceReason, NodeState } from './router-state.js';
 import type { Sealer } from './sealed.js';
-import type { NodeState } from './topology.js';
 
 /** What a router is made with beside its settings. */
 export interface RouterOptions {
@@ -15,6 +15,8 @@ export interface RouterOptions {
    * a connection that others hold; default 60,000.
    */
   readonly streamIdleTimeoutMs?: number;
+  /** How long a newer timeline that nobody claims any more keeps others out; default 30,000. */
+  readonly fenceMs?: number;
 }
 
 /** One node for people, metrics and health. */

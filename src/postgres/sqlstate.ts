@@ -5,6 +5,7 @@
 
 import { type Reason, StowageError } from '../errors.js';
 import { isServerError } from './driver.js';
+import { StaleRoute } from './read-check.js';
 
 /** What kind of thing went wrong. */
 export type FailureClass =
@@ -87,7 +88,7 @@ export function classify(error: unknown): FailureClass {
 const sessionStates = new Set(['25P03', '57P05', '40001']);
 
 /** What an error says of the node, as opposed to the statement; undefined: nothing. */
-export function nodeEvidence(error: unknown): 'lost' | 'demoted' | undefined {
+export function nodeEvidence(error: unknown): 'lost' | 'demoted' | 'crowded' | undefined {
   if (isServerError(error) && sessionStates.has(error.code ?? '')) return undefined;
   switch (classify(error)) {
     case 'connection_lost':
@@ -95,8 +96,40 @@ export function nodeEvidence(error: unknown): 'lost' | 'demoted' | undefined {
       return 'lost';
     case 'demotion':
       return 'demoted';
+    case 'too_many_connections':
+    case 'resources':
+      return 'crowded';
     default:
       return undefined;
+  }
+}
+
+/** The guard of a read has divided by zero: the node has not replayed what the read needs. */
+const GUARD_STATE = '22012';
+
+/**
+ * Where a read that failed may be repeated, by what lay behind it. A conflict on a standby is
+ * replay's, and no other node's; on the primary it is between transactions and stays.
+ */
+export function repetition(
+  refusal: StowageError,
+  route: { readonly role: 'primary' | 'standby'; readonly mustReplay: bigint | undefined },
+): 'never' | 'elsewhere' | 'behind' {
+  const { cause } = refusal;
+  if (cause instanceof StaleRoute) return cause.kind === 'behind' ? 'behind' : 'elsewhere';
+  if (isServerError(cause) && cause.code === GUARD_STATE && route.mustReplay !== undefined) {
+    return 'behind';
+  }
+  switch (classify(cause)) {
+    case 'connection_lost':
+    case 'not_accepting':
+    case 'too_many_connections':
+    case 'resources':
+      return 'elsewhere';
+    case 'conflict':
+      return route.role === 'standby' ? 'elsewhere' : 'never';
+    default:
+      return 'never';
   }
 }
 
@@ -143,6 +176,7 @@ const RETRY_DELAY_MS = 1_000;
 /** Brings any error to the form that leaves the core. A StowageError stays what it is. */
 export function toStowageError(error: unknown, context: FailureContext): StowageError {
   if (error instanceof StowageError) return error;
+  if (error instanceof StaleRoute) return staleRoute(error, context);
   const failure = classify(error);
   const { reason, message } = reasonFor(failure, context);
   const isPassing = reason === 'OVERLOADED' || reason === 'NO_PRIMARY' || reason === 'NO_NODE';
@@ -150,6 +184,16 @@ export function toStowageError(error: unknown, context: FailureContext): Stowage
     ...(message === undefined ? {} : { message }),
     ...(isPassing ? { retryDelayMs: RETRY_DELAY_MS } : {}),
     metadata: metadataFor(error, reason, context),
+    cause: error,
+  });
+}
+
+/** Told only where no other node was left to repeat the work on. */
+function staleRoute(error: StaleRoute, { phase, node }: FailureContext): StowageError {
+  const passing = phase === 'read' ? 'NO_NODE' : 'NO_PRIMARY';
+  return new StowageError(error.kind === 'behind' ? 'STANDBY_BEHIND' : passing, {
+    retryDelayMs: RETRY_DELAY_MS,
+    metadata: { node },
     cause: error,
   });
 }

@@ -1,35 +1,72 @@
-/** Keeps the topology: one prober a node, and what queries meet by the way. */
+/**
+ * Keeps the topology: one prober a node, what queries meet by the way, and who waits for a change.
+ * Does what the state machine asks for, and decides nothing itself.
+ */
 
 import type { PostgresSettings } from '../config.js';
+import { StowageError } from '../errors.js';
+import { type Deferred, deferred } from '../lib/deferred.js';
+import { type Interruption, type Limits, within } from '../lib/interruption.js';
+import { recordAcceptance, recordTimeline } from './control.sql.js';
 import type { NodeAddress } from './driver.js';
-import { type TopologyEvent, topologyChannel } from './events.js';
+import { type TopologyEvent, topologyChannel, troubleChannel } from './events.js';
+import type { Rank } from './history.js';
+import { claimersOf } from './primary-choice.js';
 import { Prober } from './prober.js';
-import { type Observation, observe, type Topology, unknownTopology } from './topology.js';
+import {
+  type Effect,
+  type Knowledge,
+  type RouterEvent,
+  type StateLimits,
+  step,
+  type Topology,
+  unknownTopology,
+  withNodes,
+} from './router-state.js';
+import { SYSTEM_PRINCIPAL } from './system-call.js';
 
 /** A node's name: its address. */
 export function nodeName({ host, port }: NodeAddress): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** What is done with the connections of a node. */
+export interface ConnectionEffects {
+  sever(node: string): void;
+  warm(node: string): void;
+}
+
+/** Somebody who waits until the topology is as it needs it. */
+interface Waiter {
+  /** True once there is nothing more to wait for. */
+  readonly check: () => boolean;
+  readonly refuse: (error: StowageError) => void;
+}
+
 /** The one owner of the topology. */
 export class TopologyMonitor {
-  readonly #probers: ReadonlyMap<string, Prober>;
-  readonly #onChange: (event: TopologyEvent) => void;
+  readonly #settings: PostgresSettings;
+  readonly #connections: ConnectionEffects;
+  readonly #probers = new Map<string, Prober>();
+  readonly #waiters = new Set<Waiter>();
+  readonly #listeners = new Set<(event: TopologyEvent) => void>();
   #topology: Topology;
+  #isClosed = false;
 
-  /** @param onChange told of each change of a node's state, beside the event channel. */
-  constructor(settings: PostgresSettings, onChange: (event: TopologyEvent) => void) {
-    this.#onChange = onChange;
-    this.#topology = unknownTopology(settings.nodes.map(nodeName));
-    this.#probers = new Map(
-      settings.nodes.map((node) => {
-        const name = nodeName(node);
-        return [
-          name,
-          new Prober(settings, node, (seen, cause) => this.#observe(name, seen, cause)),
-        ];
-      }),
+  constructor(settings: PostgresSettings, connections: ConnectionEffects, limits: StateLimits) {
+    this.#settings = settings;
+    this.#connections = connections;
+    this.#topology = unknownTopology(settings.nodes.map(nodeName), limits);
+    for (const node of settings.nodes) this.#addProber(node);
+  }
+
+  #addProber(node: NodeAddress): Prober {
+    const name = nodeName(node);
+    const prober = new Prober(this.#settings, node, (seen, cause) =>
+      this.#take({ ...seen, node: name }, cause),
     );
+    this.#probers.set(name, prober);
+    return prober;
   }
 
   /** What is known now. */
@@ -43,25 +80,161 @@ export class TopologyMonitor {
   }
 
   /** Takes in what a query met: holds until a probe, begun at once, says otherwise. */
-  suspect(name: string, observation: Observation, cause: unknown): void {
-    this.#observe(name, observation, cause);
-    this.#probers.get(name)?.wake();
+  suspect(node: string, kind: 'lost' | 'demoted' | 'crowded', cause: unknown): void {
+    this.#take({ kind, node }, cause);
+    this.#probers.get(node)?.wake();
   }
 
-  #observe(name: string, observation: Observation, cause: unknown): void {
-    const former = this.#topology;
-    this.#topology = observe(former, name, observation);
-    for (const node of this.#topology.nodes.values()) {
-      const from = former.nodes.get(node.name)?.state ?? 'unknown';
-      if (from === node.state) continue;
-      const detail = `${observation.kind} at ${name}`;
-      const event: TopologyEvent = { node: node.name, from, to: node.state, detail, cause };
-      this.#onChange(event);
-      topologyChannel.publish(event);
+  /** Asks a node at once what it is; what is known of it counts meanwhile. */
+  ask(node: string): void {
+    this.#probers.get(node)?.wake();
+  }
+
+  /** Takes in a timeline that a verified token tells of. */
+  sight(timeline: number): void {
+    this.#take({ kind: 'token', timeline, atMs: performance.now() }, undefined);
+  }
+
+  /** Tells of each transition once the topology has it; until the returned function is called. */
+  subscribe(listener: (event: TopologyEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
+  #take(event: RouterEvent, cause: unknown): void {
+    const { topology, transitions, effects } = step(this.#topology, event);
+    this.#topology = topology;
+    const about = event.kind === 'token' ? `timeline ${event.timeline}` : event.node;
+    for (const { node, from, to } of transitions) {
+      const detail = `${event.kind} at ${about}`;
+      const change: TopologyEvent = { node, from, to, detail, cause };
+      for (const listener of this.#listeners) listener(change);
+      topologyChannel.publish(change);
+    }
+    for (const effect of effects) this.#do(effect);
+    for (const waiter of this.#waiters) {
+      if (waiter.check()) this.#waiters.delete(waiter);
     }
   }
 
+  #do(effect: Effect): void {
+    switch (effect.kind) {
+      case 'sever':
+        this.#connections.sever(effect.node);
+        break;
+      case 'warm':
+        this.#connections.warm(effect.node);
+        break;
+      case 'record_timeline':
+        this.#recordTimeline(effect);
+        break;
+      case 'record_acceptance':
+        this.#recordAcceptance(effect.node, effect.abandoned, SYSTEM_PRINCIPAL);
+        break;
+    }
+  }
+
+  #recordTimeline({ node, timeline, wasWatched }: Effect & { kind: 'record_timeline' }): void {
+    const steps = [{ statement: recordTimeline, params: [timeline, wasWatched] }];
+    this.#probers.get(node)?.record(steps, troubled(node, `timeline ${timeline} is not recorded`));
+  }
+
+  #recordAcceptance(node: string, abandoned: Rank, by: string): void {
+    const timeline = this.#topology.nodes.get(node)?.report?.timeline;
+    const params = [abandoned.generation + 1, timeline, abandoned.timeline, by];
+    const steps = [{ statement: recordAcceptance, params }];
+    this.#probers.get(node)?.record(steps, troubled(node, `timeline ${timeline} is not accepted`));
+  }
+
+  /**
+   * Waits until `pick` finds what it needs; nodes are asked every `intervalMs` meanwhile.
+   * @throws StowageError OVERLOADED when too many wait, DRAINING; what `pick` throws.
+   */
+  async until<T>(
+    pick: (topology: Topology) => T | undefined,
+    intervalMs: number,
+    limits: Limits,
+  ): Promise<{ readonly value: T } | { readonly interruption: Interruption }> {
+    if (this.#isClosed) throw new StowageError('DRAINING');
+    const found = pick(this.#topology);
+    if (found !== undefined) return { value: found };
+    if (this.#waiters.size >= this.#settings.queueMax) {
+      throw new StowageError('OVERLOADED', {
+        message: 'Too many calls wait for a node; repeat after the delay.',
+        retryDelayMs: OVERLOADED_RETRY_DELAY_MS,
+      });
+    }
+    const came = deferred<T>();
+    const waiter: Waiter = {
+      check: () => settle(came, () => pick(this.#topology)),
+      refuse: (error) => came.reject(error),
+    };
+    this.#waiters.add(waiter);
+    const calm = [...this.#probers.values()].map((prober) => prober.hurry(intervalMs));
+    try {
+      return await within(came.promise, limits);
+    } finally {
+      this.#waiters.delete(waiter);
+      for (const release of calm) release();
+    }
+  }
+
+  /**
+   * Gives a newer timeline up for this one.
+   * @throws StowageError TIMELINE_NOT_FOUND, NO_PRIMARY when it did not become the primary in time.
+   */
+  async accept(timeline: number, by: string, limits: Limits): Promise<void> {
+    const claimer = claimersOf(this.#topology as Knowledge).find(
+      ({ rank }) => rank.timeline === timeline,
+    );
+    if (claimer === undefined) {
+      throw new StowageError('TIMELINE_NOT_FOUND', { metadata: { timeline: `${timeline}` } });
+    }
+    const { name } = claimer.node;
+    const isPrimary = (topology: Topology) => topology.primary === name || undefined;
+    if (isPrimary(this.#topology)) return;
+    this.#recordAcceptance(name, (this.#topology as Knowledge).newest, by);
+    const outcome = await this.until(isPrimary, ACCEPT_INTERVAL_MS, limits);
+    if ('interruption' in outcome) throw new StowageError('NO_PRIMARY');
+  }
+
+  /** Other nodes: what is known of those that stay is kept. */
+  async setNodes(nodes: readonly NodeAddress[]): Promise<void> {
+    const names = new Set(nodes.map(nodeName));
+    const gone = [...this.#probers].filter(([name]) => !names.has(name));
+    for (const [name] of gone) this.#probers.delete(name);
+    this.#topology = withNodes(this.#topology, [...names]);
+    const added = nodes.filter((node) => !this.#probers.has(nodeName(node)));
+    await Promise.all([
+      ...gone.map(([, prober]) => prober.close()),
+      ...added.map((node) => this.#addProber(node).start()),
+    ]);
+  }
+
   async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const waiter of this.#waiters) waiter.refuse(new StowageError('DRAINING'));
     await Promise.all([...this.#probers.values()].map((prober) => prober.close()));
   }
+}
+
+const OVERLOADED_RETRY_DELAY_MS = 500;
+const ACCEPT_INTERVAL_MS = 50;
+
+/** Passes on what was found; false while nothing is. */
+function settle<T>(came: Deferred<T>, pick: () => T | undefined): boolean {
+  try {
+    const found = pick();
+    if (found === undefined) return false;
+    came.resolve(found);
+  } catch (error) {
+    came.reject(error);
+  }
+  return true;
+}
+
+function troubled(node: string, detail: string): (cause: unknown) => void {
+  return (cause) => troubleChannel.publish({ node, detail, cause });
 }

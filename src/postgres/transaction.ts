@@ -6,11 +6,13 @@
 import { StowageError } from '../errors.js';
 import { type Limits, within } from '../lib/interruption.js';
 import type { Call } from './call.js';
-import { begin, commit, commitTimeout, readPosition } from './control.sql.js';
+import { begin, commit, commitTimeout, type Identity, readPosition } from './control.sql.js';
 import { isServerError, type Notice } from './driver.js';
 import { publishQuery } from './events.js';
+import type { Route } from './freshness.js';
 import { forAtMost, type Lease, type Observed, obstacleOf } from './lease.js';
 import { parseLsn } from './lsn.js';
+import { checkIdentity } from './read-check.js';
 import type { Transaction } from './router-api.js';
 import { writeScopeStep } from './scope.js';
 import { type FailureContext, toStowageError } from './sqlstate.js';
@@ -37,8 +39,7 @@ export interface TransactionOptions {
   readonly call: Call;
   /** The call's, with the router's bound on its deadline. */
   readonly limits: Limits;
-  /** The node's name. */
-  readonly node: string;
+  readonly route: Route;
 }
 
 /** A transaction that begins with its first statement. */
@@ -57,12 +58,14 @@ export class LeasedTransaction implements Transaction {
   async run<Row>(statement: Statement<Row>, params: readonly unknown[]): Promise<Row[]> {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#isRunning) throw new Error(`${statement.name}: statements run one after another`);
+    const { limits, route } = this.#options;
     this.#isRunning = true;
     const startedAtMs = performance.now();
     try {
-      const steps = [...this.#opening(), { statement, params }];
+      const opening = this.#opening();
       this.#hasBegun = true;
-      const results = await this.#lease.run(steps, this.#options.limits);
+      const results = await this.#lease.run([...opening, { statement, params }], limits);
+      if (opening.length > 0) checkIdentity(route, results[1]?.rows[0] as Identity | undefined);
       return (results.at(-1)?.rows ?? []) as Row[];
     } catch (error) {
       this.#failure = toStowageError(error, this.#context('write'));
@@ -74,10 +77,10 @@ export class LeasedTransaction implements Transaction {
   }
 
   #publish(statement: string, startedAtMs: number): void {
-    const { node, call } = this.#options;
+    const { route, call } = this.#options;
     publishQuery(() => ({
       statement,
-      node,
+      node: route.node,
       role: 'primary',
       durationMs: performance.now() - startedAtMs,
       requestId: call.requestId,
@@ -144,8 +147,8 @@ export class LeasedTransaction implements Transaction {
   }
 
   #context(phase: FailureContext['phase']): FailureContext {
-    const { node, limits } = this.#options;
-    return { phase, node, deadlineMs: limits.deadlineMs };
+    const { route, limits } = this.#options;
+    return { phase, node: route.node, deadlineMs: limits.deadlineMs };
   }
 }
 

@@ -112,7 +112,7 @@ describe('The life of a router', () => {
   it('ends what takes longer than its close', async () => {
     const second = await start({ connectionsMin: 0 });
     const running = second.run(sleep, [60], testCall());
-    const outcome = expect(running).rejects.toMatchObject({ reason: 'NO_NODE' });
+    const outcome = expect(running).rejects.toMatchObject({ reason: 'DRAINING' });
     await until(() => second.topology().nodes.some(({ pools }) => pools.unary.acquired === 1), {
       timeoutMs: 5_000,
       what: 'the call has its lease',

@@ -69,7 +69,7 @@ describe('Router.run', () => {
     expect(row?.timeout).toMatch(/^2[01]/);
     expect(call.served).toHaveLength(1);
     expect(call.served[0]?.by).toMatchObject({ role: 'primary', lagMs: 0 });
-    expect(call.served[0]?.token).toMatch(/^[\w-]{52}$/);
+    expect(call.served[0]?.token).toMatch(/^[\w-]{59}$/);
   });
 
   it('takes reads to a standby and tells its lag', async () => {

@@ -149,7 +149,7 @@ describe('Router.stream', () => {
     const batches = await collect(fixture.router.stream(numbers, [1050, 30], call, { collector }));
     expectWhole(batches, 1050, 100);
     expect(call.served).toHaveLength(1);
-    expect(call.served[0]?.token).toMatch(/^[\w-]{52}$/);
+    expect(call.served[0]?.token).toMatch(/^[\w-]{59}$/);
   });
 
   it('gives nothing for no rows, and still tells who served', async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Route } from '../../src/postgres/freshness.js';
 import { forAtMost } from '../../src/postgres/lease.js';
 import { parseLsn } from '../../src/postgres/lsn.js';
 import { ConnectionPool } from '../../src/postgres/pool.js';
@@ -102,7 +103,15 @@ describe('Router.transaction', () => {
     });
     const limits = forAtMost(5_000);
     const lease = await pool.acquire(limits);
-    const running = new LeasedTransaction(lease, { call: testCall(), limits, node: 'a:1' });
+    const route: Route = {
+      node: 'a:1',
+      role: 'primary',
+      lagMs: 0,
+      startedAt: '',
+      goodUpTo: undefined,
+      mustReplay: undefined,
+    };
+    const running = new LeasedTransaction(lease, { call: testCall(), limits, route });
     const refusal = await running.run(insertNote, [7, 'refused']).catch((error) => error);
     lease.release('clean');
     await pool.close(1_000);
@@ -136,7 +145,7 @@ describe('Router.transaction', () => {
   it('commits without any statement', async () => {
     const { value, token } = await fixture.router.transaction(testCall(), async () => 'nothing');
     expect(value).toBe('nothing');
-    expect(token).toMatch(/^[\w-]{52}$/);
+    expect(token).toMatch(/^[\w-]{59}$/);
   });
 
   it('refuses to commit for a call that was aborted meanwhile', async () => {

@@ -37,6 +37,7 @@ export function testSettings(
     probeTimeoutMs: 2_000,
     queueMax: 1_000,
     queueTimeoutMs: 1_000,
+    freshnessWaitMs: 200,
     lockTimeoutMs: 5_000,
     idleInTransactionTimeoutMs: 60_000,
     ...overrides,

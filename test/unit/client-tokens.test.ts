@@ -24,7 +24,13 @@ const key = { id: 1, secret: Buffer.from('a secret of the test') };
 
 /** A token as the service makes it. */
 const token = (lsn: number, timeline = 1, systemIdentifier = 7n) =>
-  formatToken(key, { systemIdentifier, timeline, lsn: BigInt(lsn) });
+  formatToken(key, {
+    systemIdentifier,
+    timeline,
+    lsn: BigInt(lsn),
+    precision: 'exact',
+    promotion: 0,
+  });
 
 describe('FreshnessTokens', () => {
   it('keeps the newest by what it says, not by when it came', () => {

@@ -9,6 +9,12 @@ comment on column timelines.reached_lsn is
   'Up to where its primary had flushed, noted once a minute; null before the first note';
 grant update (reached_lsn) on timelines to stowage_service;
 
+-- Between a switch and its row a standby cannot tell which timeline it is on.
+alter table timelines
+  add column recorded_lsn pg_lsn not null default pg_current_wal_insert_lsn();
+comment on column timelines.recorded_lsn is
+  'Where its primary had come to when this was recorded';
+
 -- All switches that lead to a timeline, its own included: the history file of a node has a line
 -- for each ancestor. Replaces stowage_switch_point, which told the last one only: a timeline that
 -- was promoted past between two looks would be missed.
@@ -52,21 +58,22 @@ grant execute on function stowage_timeline_history(integer) to stowage_service;
 drop function stowage_switch_point(integer);
 
 create table timeline_acceptances (
-  abandoned_timeline integer not null,
+  generation integer primary key,
   timeline integer not null,
+  abandoned_timeline integer not null,
   accepted_at timestamptz not null default clock_timestamp(),
   accepted_by text collate "C" not null,
-  primary key (abandoned_timeline, timeline),
-  constraint timeline_acceptances_order_check check (abandoned_timeline > timeline)
+  constraint timeline_acceptances_generation_check check (generation >= 1)
 );
 
 comment on table timeline_acceptances is
-  'Timelines that were given up for a lower one: a node whose data do not say so is of another history';
-comment on column timeline_acceptances.abandoned_timeline is
-  'The highest that had been seen; nothing up to it fences the accepted one any more';
+  'Each time that a newer timeline was given up: a node whose data do not say so is of another history';
+comment on column timeline_acceptances.generation is
+  'Rises by one each time; of two primaries the one of the higher generation is right';
 comment on column timeline_acceptances.timeline is 'The one that the cluster went on with';
+comment on column timeline_acceptances.abandoned_timeline is 'The newest that had been seen';
 comment on column timeline_acceptances.accepted_by is
-  'Who said so; `stowage` where nobody had claimed the higher one for 30 s';
+  'Who said so; `stowage` where nobody had claimed the newer one for 30 s';
 
 grant select, insert on timeline_acceptances to stowage_service;
 grant select on timeline_acceptances to stowage_readonly;
@@ -103,4 +110,4 @@ comment on function stowage_switch_point(integer) is
 revoke all on function stowage_switch_point(integer) from public;
 grant execute on function stowage_switch_point(integer) to stowage_service;
 drop function stowage_timeline_history(integer);
-alter table timelines drop column reached_lsn;
+alter table timelines drop column reached_lsn, drop column recorded_lsn;

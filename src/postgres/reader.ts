@@ -1,0 +1,116 @@
+/**
+ * Unary reads: one statement on a node that is fresh enough, in one round trip, repeated elsewhere
+ * when the node fails or was not what it was taken for. Callers see none of that.
+ */
+
+import type { StowageError } from '../errors.js';
+import type { Limits } from '../lib/interruption.js';
+import type { Call } from './call.js';
+import {
+  type Identity,
+  readPosition,
+  readReplayedPosition,
+  requireReplayed,
+} from './control.sql.js';
+import type { Demand, Route } from './freshness.js';
+import { formatLsn } from './lsn.js';
+import { checkRead, type Position, type Served } from './read-check.js';
+import { type Attempts, publish, type Routing, unaryLimits, type Work } from './routing.js';
+import { readScopeStep } from './scope.js';
+import { repetition } from './sqlstate.js';
+import type { Step, StepResult } from './unit.js';
+
+/** A read that no node could do is given up after this many attempts. */
+const ATTEMPTS_MAX = 8;
+
+/** What a read came to. */
+export interface ReadResult {
+  readonly rows: unknown[];
+  readonly route: Route;
+  readonly served: Served;
+}
+
+/**
+ * Runs one reading statement.
+ * @throws StowageError of the last attempt.
+ */
+export async function read(
+  routing: Routing,
+  step: Step & { readonly statement: { readonly name: string } },
+  call: Call,
+  demand: Demand,
+): Promise<ReadResult> {
+  const limits = unaryLimits(call);
+  const attempts = routing.attempts(limits);
+  for (;;) {
+    const route = await routing.route(demand, attempts, limits);
+    const work: Work = { name: step.statement.name, route, call, phase: 'read' };
+    const startedAtMs = performance.now();
+    try {
+      const result = await readOn(routing, work, step, demand, limits);
+      publish(work, startedAtMs, undefined);
+      return result;
+    } catch (error) {
+      const refusal = routing.explain(work, error);
+      publish(work, startedAtMs, refusal);
+      if (!mayRepeat(refusal, route, attempts)) throw refusal;
+      await routing.backOff(attempts, limits);
+    }
+  }
+}
+
+/**
+ * Whether a read that failed is worth another node. Reads are repeated whatever was sent: they
+ * change nothing.
+ */
+export function mayRepeat(refusal: StowageError, route: Route, attempts: Attempts): boolean {
+  const repeat = repetition(refusal, route);
+  if (repeat === 'never' || attempts.number >= ATTEMPTS_MAX) return false;
+  attempts.number += 1;
+  if (repeat === 'behind') attempts.behind.add(route.node);
+  else attempts.tried.add(route.node);
+  return true;
+}
+
+async function readOn(
+  routing: Routing,
+  { route, call }: Work,
+  step: Step,
+  demand: Demand,
+  limits: Limits,
+): Promise<ReadResult> {
+  const lease = await routing.nodeOf(route).unary.acquire(limits);
+  try {
+    const opening = openingSteps(call, route, limits.deadlineMs);
+    const steps = [...opening, step, positionStep(routing, route)];
+    const results = await lease.run(steps, limits);
+    const served = checkRead(demand, route, identityIn(results), positionIn(results.at(-1)));
+    return { rows: results.at(-2)?.rows ?? [], route, served };
+  } finally {
+    lease.release('clean');
+  }
+}
+
+/** Before a read's statement: its scope, and the guard where only the read can tell. */
+export function openingSteps(call: Call, route: Route, deadlineMs: number): Step[] {
+  const scope = readScopeStep(call, deadlineMs);
+  if (route.mustReplay === undefined) return [scope];
+  return [scope, { statement: requireReplayed, params: [formatLsn(route.mustReplay)] }];
+}
+
+/** Behind a read's statement: how far its node had come. */
+export function positionStep({ monitor }: Routing, route: Route): Step {
+  const view = monitor.topology.nodes.get(route.node);
+  const hasHistory = route.role === 'standby' && view?.report?.history !== undefined;
+  return { statement: hasHistory ? readReplayedPosition : readPosition, params: [] };
+}
+
+/** What the scope told of the node. */
+export function identityIn(results: readonly StepResult[]): Identity | undefined {
+  return results[0]?.rows[0] as Identity | undefined;
+}
+
+/** What the position's step told. */
+export function positionIn(result: StepResult | undefined): Position | undefined {
+  return result?.rows[0] as Position | undefined;
+}

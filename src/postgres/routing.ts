@@ -1,0 +1,286 @@
+/**
+ * What reads and writes share: the nodes with their pools, what is known of them, how a node is
+ * chosen and waited for, how errors become evidence, how tokens are made.
+ */
+
+import type { PostgresSettings } from '../config.js';
+import { StowageError } from '../errors.js';
+import { assert } from '../lib/assert.js';
+import { type Limits, within } from '../lib/interruption.js';
+import type { Token } from '../lib/token-layout.js';
+import { pause } from '../lib/wait.js';
+import type { Call, ServedBy } from './call.js';
+import { ClusterNode } from './cluster-node.js';
+import { demandOf } from './demand.js';
+import { publishQuery } from './events.js';
+import { type Choice, chooseNode, type Demand, type Route, routeTo } from './freshness.js';
+import { promotionOf } from './history.js';
+import { forAtMost, interruptionError } from './lease.js';
+import { type Served, StaleRoute } from './read-check.js';
+import type { StateLimits } from './router-state.js';
+import { nodeEvidence, toStowageError } from './sqlstate.js';
+import type { Statement } from './statement.js';
+import { formatToken, parseToken } from './token.js';
+import type { TokenKeys } from './token-keys.js';
+import { TopologyMonitor } from './topology-monitor.js';
+
+/** No statement outside of streams runs longer, whatever the call's deadline. */
+const UNARY_TIMEOUT_MAX_MS = 300_000;
+const WARM_TIMEOUT_MS = 5_000;
+/** What RetryInfo tells callers who found no node. */
+const RETRY_DELAY_MS = 1_000;
+
+/** How often nodes are asked while a call waits for one to catch up. */
+const CATCH_UP_INTERVAL_MS = 5;
+/** The same while a call waits for a node or for a primary, which takes longer. */
+const NODE_INTERVAL_MS = 50;
+
+/** The first pause before a repetition; each further one is twice as long. */
+const BACKOFF_MS = 10;
+
+/** What a call has met so far. */
+export interface Attempts {
+  /** Of the next one, from 1. */
+  number: number;
+  readonly tried: Set<string>;
+  readonly behind: Set<string>;
+  /** When it stops to wait for a standby to catch up. */
+  readonly waitsUntilMs: number;
+  /** When it stops to wait for any node. */
+  readonly hopesUntilMs: number;
+}
+
+/** Something that is done on one node, for its errors and its event. */
+export interface Work {
+  /** The statement's name. */
+  readonly name: string;
+  readonly route: Route;
+  readonly call: Call;
+  readonly phase: 'read' | 'write';
+}
+
+/** Everything below the router's methods. */
+export class Routing {
+  readonly settings: PostgresSettings;
+  readonly monitor: TopologyMonitor;
+  readonly streamQueueTimeoutMs: number;
+  readonly #nodes = new Map<string, ClusterNode>();
+
+  constructor(settings: PostgresSettings, streamQueueTimeoutMs: number, limits: StateLimits) {
+    this.settings = settings;
+    this.streamQueueTimeoutMs = streamQueueTimeoutMs;
+    for (const address of settings.nodes) {
+      const node = new ClusterNode(settings, address, streamQueueTimeoutMs);
+      this.#nodes.set(node.name, node);
+    }
+    this.monitor = new TopologyMonitor(settings, this, limits);
+  }
+
+  /** In the order of the settings. */
+  get nodes(): readonly ClusterNode[] {
+    return [...this.#nodes.values()];
+  }
+
+  /** The node that a route leads to. */
+  nodeOf({ node: name }: Route): ClusterNode {
+    const node = this.#nodes.get(name);
+    assert(node !== undefined, 'a route leads to a node');
+    return node;
+  }
+
+  /** A node that comes up gets its warm connections before the calls come. */
+  warm(name: string): void {
+    void this.#nodes.get(name)?.unary.warm(forAtMost(WARM_TIMEOUT_MS));
+  }
+
+  /** Ends the connections of a node that are of no use any more. */
+  sever(_name: string): void {
+    // Filled in with the pools' part.
+  }
+
+  /** What a statement needs of its node, by its intent and its call. */
+  async demandFor(statement: Statement<unknown>, call: Call, keys: TokenKeys): Promise<Demand> {
+    if (statement.intent === 'readPrimary') return { kind: 'primary' };
+    return demandOf(call, async (text) => {
+      const { systemIdentifier } = this.monitor.topology;
+      if (systemIdentifier === undefined) throw noNode('NO_NODE');
+      const token = await parseToken(text, systemIdentifier, (id) => keys.find(id));
+      this.monitor.sight(token.timeline);
+      return token;
+    });
+  }
+
+  /** A fresh record of what a call meets. */
+  attempts(limits: Limits): Attempts {
+    const nowMs = performance.now();
+    const { freshnessWaitMs, queueTimeoutMs } = this.settings;
+    const remainingMs = Math.max(0, limits.deadlineMs - nowMs);
+    return {
+      number: 1,
+      tried: new Set(),
+      behind: new Set(),
+      waitsUntilMs: nowMs + Math.min(freshnessWaitMs, remainingMs / 2),
+      hopesUntilMs: nowMs + queueTimeoutMs,
+    };
+  }
+
+  /**
+   * Chooses a node, waiting for one where none will do: for a standby to catch up as long as the
+   * call may wait for that, for a primary until shortly before the deadline, for any node at all as
+   * long as a call may stand in line.
+   * @throws StowageError NO_PRIMARY, NO_NODE, STANDBY_BEHIND, OVERLOADED, TOKEN_HISTORY_LOST, the
+   * signal's reason.
+   */
+  async route(demand: Demand, attempts: Attempts, limits: Limits): Promise<Route> {
+    for (;;) {
+      const choice = this.choose(demand, attempts);
+      if (choice.kind === 'route') return choice.route;
+      const { untilMs, intervalMs } = patience(choice.reason, demand, attempts, limits);
+      if (untilMs <= performance.now()) throw noNode(choice.reason);
+      // All have had their turn: whichever comes back first will do.
+      attempts.tried.clear();
+      const pick = () => {
+        const found = this.choose(demand, attempts);
+        return found.kind === 'route' ? found.route : undefined;
+      };
+      const outcome = await this.monitor.until(pick, intervalMs, {
+        ...limits,
+        deadlineMs: untilMs,
+      });
+      if ('value' in outcome) return outcome.value;
+      if (outcome.interruption === 'aborted') throw interruptionError('aborted', limits);
+      if (choice.reason !== 'STANDBY_BEHIND') throw noNode(choice.reason);
+    }
+  }
+
+  /** The route to one node; undefined where it may not be read. */
+  routeTo(name: string): Route | undefined {
+    return routeTo(this.monitor.topology, name, performance.now());
+  }
+
+  /** Pauses before an attempt beyond the second: the first repetition is for another node. */
+  async backOff({ number }: Attempts, limits: Limits): Promise<void> {
+    if (number <= 2) return;
+    const delayMs = BACKOFF_MS * 2 ** (number - 3) * (0.5 + Math.random() / 2);
+    await within(pause(delayMs), limits);
+  }
+
+  /** Chooses a node as things are. @throws StowageError TOKEN_HISTORY_LOST */
+  choose(demand: Demand, attempts: Attempts): Choice {
+    const nowMs = performance.now();
+    return chooseNode(this.monitor.topology, demand, {
+      nowMs,
+      outstanding: (name) => this.#nodes.get(name)?.outstanding ?? 0,
+      tried: attempts.tried,
+      behind: attempts.behind,
+      waitMs: Math.max(0, attempts.waitsUntilMs - nowMs),
+    });
+  }
+
+  /** What the caller is told of an error, after the topology was told what it says of the node. */
+  explain({ route, call, phase }: Work, error: unknown): StowageError {
+    const origin = error instanceof StowageError ? error.cause : error;
+    const evidence = nodeEvidence(origin);
+    if (evidence === 'lost') this.monitor.suspect(route.node, 'lost', origin);
+    if (evidence === 'crowded') this.monitor.suspect(route.node, 'crowded', origin);
+    if (evidence === 'demoted' && route.role === 'primary' && phase === 'write') {
+      this.monitor.suspect(route.node, 'demoted', origin);
+    }
+    if (origin instanceof StaleRoute) {
+      if (origin.kind === 'behind') this.monitor.ask(route.node);
+      else this.monitor.suspect(route.node, 'demoted', origin);
+    }
+    return toStowageError(error, { phase, node: route.node, deadlineMs: call.deadlineMs });
+  }
+
+  /** Where a read stands in history; undefined where that is not known: it counts all the same. */
+  tokenOf({ lsn, newest }: Served, role: Route['role']): Token | undefined {
+    const { history, systemIdentifier, timeline: unrecorded } = this.monitor.topology;
+    const row = newest ?? history.timelines.at(-1);
+    const timeline = row?.timeline ?? unrecorded;
+    if (lsn === undefined || timeline === undefined || systemIdentifier === undefined) {
+      return undefined;
+    }
+    const promotion = row === undefined ? 0 : promotionOf(row);
+    const precision = role === 'primary' ? 'exact' : 'replayed';
+    return { systemIdentifier, timeline, promotion, lsn, precision };
+  }
+
+  /** Makes tokens of the present primary's LSNs, whatever becomes of it meanwhile. */
+  primaryPosition(): (lsn: bigint) => Token {
+    const template = this.tokenOf({ lsn: 0n, newest: undefined }, 'primary');
+    assert(template !== undefined, 'a primary has told of its history');
+    return (lsn) => ({ ...template, lsn });
+  }
+
+  /** Waits for leases at most `timeoutMs`, then ends all else. */
+  async close(timeoutMs: number): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.close(timeoutMs)));
+    await this.monitor.close();
+  }
+}
+
+/** How long a call waits for what it lacks, and how often the nodes are asked meanwhile. */
+function patience(
+  reason: StowageError['reason'],
+  demand: Demand,
+  attempts: Attempts,
+  limits: Limits,
+): { readonly untilMs: number; readonly intervalMs: number } {
+  if (reason === 'STANDBY_BEHIND') {
+    const untilMs = demand.kind === 'at_least' ? attempts.waitsUntilMs : 0;
+    return { untilMs: Math.min(untilMs, limits.deadlineMs), intervalMs: CATCH_UP_INTERVAL_MS };
+  }
+  const untilMs = demand.kind === 'primary' ? shortlyBefore(limits) : attempts.hopesUntilMs;
+  return { untilMs: Math.min(untilMs, limits.deadlineMs), intervalMs: NODE_INTERVAL_MS };
+}
+
+/** Early enough that the caller learns what was lacking, rather than that time ran out. */
+function shortlyBefore({ deadlineMs }: Limits): number {
+  const remainingMs = Math.max(0, deadlineMs - performance.now());
+  return deadlineMs - Math.min(ANSWER_MARGIN_MS, remainingMs / 10);
+}
+
+const ANSWER_MARGIN_MS = 250;
+
+function noNode(reason: StowageError['reason']): StowageError {
+  return new StowageError(reason, { retryDelayMs: RETRY_DELAY_MS });
+}
+
+/** Tells listeners how a piece of work went. */
+export function publish(
+  { name, route, call }: Work,
+  startedAtMs: number,
+  error: StowageError | undefined,
+): void {
+  publishQuery(() => ({
+    statement: name,
+    node: route.node,
+    role: route.role,
+    durationMs: performance.now() - startedAtMs,
+    requestId: call.requestId,
+    reason: error?.reason,
+    cause: error?.cause,
+  }));
+}
+
+/** A unary call's limits, with the router's bound on its deadline. */
+export function unaryLimits(call: Call): Limits {
+  const latestMs = performance.now() + UNARY_TIMEOUT_MAX_MS;
+  return { signal: call.signal, deadlineMs: Math.min(call.deadlineMs, latestMs) };
+}
+
+/** Who served, as callers are told. */
+export function servedBy({ node, role, lagMs }: Route): ServedBy {
+  return { node, role, lagMs };
+}
+
+/** The signed form of a token; none where the keys cannot be read: what it is for still counts. */
+export async function signed(
+  keys: TokenKeys,
+  token: Token | undefined,
+): Promise<string | undefined> {
+  if (token === undefined) return undefined;
+  const key = keys.loaded ?? (await keys.current().catch(() => undefined));
+  return key && formatToken(key, token);
+}

@@ -1,0 +1,78 @@
+/**
+ * Streams: one statement's rows as batches, on a node that is fresh enough. Repeated elsewhere until
+ * the first batch is there; behind it only who reads knows where to go on.
+ */
+
+import { StowageError } from '../errors.js';
+import type { Call } from './call.js';
+import type { Demand, Route } from './freshness.js';
+import type { Served } from './read-check.js';
+import { checkRead } from './read-check.js';
+import { identityIn, mayRepeat, openingSteps, positionIn, positionStep } from './reader.js';
+import type { TupleCollector } from './router-api.js';
+import { publish, type Routing, type Work } from './routing.js';
+import { BatchStream } from './stream.js';
+import type { Step } from './unit.js';
+
+/** A stream that has begun. */
+export interface OpenedStream<Batch> {
+  readonly stream: BatchStream<Batch>;
+  readonly work: Work;
+  readonly startedAtMs: number;
+  /** Undefined where there are no rows. */
+  readonly first: Batch | undefined;
+  readonly served: Served;
+}
+
+/**
+ * Opens a stream and reads its first batch.
+ * @param node the node of the slices before; NO_NODE rather than another one.
+ * @throws StowageError
+ */
+export async function openStream<Batch>(
+  routing: Routing,
+  step: Step & { readonly statement: { readonly name: string } },
+  call: Call,
+  how: {
+    readonly demand: Demand;
+    readonly collector: TupleCollector<Batch>;
+    readonly node: string | undefined;
+    readonly idleTimeoutMs: number;
+  },
+): Promise<OpenedStream<Batch>> {
+  const attempts = routing.attempts(call);
+  for (;;) {
+    const route =
+      how.node === undefined
+        ? await routing.route(how.demand, attempts, call)
+        : pinned(routing, how.node);
+    const work: Work = { name: step.statement.name, route, call, phase: 'read' };
+    const startedAtMs = performance.now();
+    let stream: BatchStream<Batch> | undefined;
+    try {
+      const lease = await routing.nodeOf(route).streams.acquire(call);
+      const opening = openingSteps(call, route, call.deadlineMs);
+      // Behind the scope, which takes the snapshot, and before the rows: see sessionOptions.
+      const steps = [...opening, positionStep(routing, route), step];
+      const { collector, idleTimeoutMs } = how;
+      stream = new BatchStream({ lease, steps, collector, limits: call, idleTimeoutMs });
+      const first = await stream.next();
+      const position = positionIn(stream.results[opening.length]);
+      const served = checkRead(how.demand, route, identityIn(stream.results), position);
+      return { stream, work, startedAtMs, first, served };
+    } catch (error) {
+      stream?.abandon();
+      const refusal = routing.explain(work, error);
+      publish(work, startedAtMs, refusal);
+      if (how.node !== undefined || !mayRepeat(refusal, route, attempts)) throw refusal;
+      await routing.backOff(attempts, call);
+    }
+  }
+}
+
+/** The node that a stream's earlier slices ran on. */
+function pinned(routing: Routing, name: string): Route {
+  const route = routing.routeTo(name);
+  if (route === undefined) throw new StowageError('NO_NODE', { metadata: { node: name } });
+  return route;
+}
