@@ -38,7 +38,8 @@ export const requireReplayed = statement<{ replayed: number }>({
   intent: 'read',
   text: `
     select 1 / (not pg_is_in_recovery()
-                or coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, $1::pg_lsn is null))::integer as replayed`,
+                or coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, $1::pg_lsn is null)
+               )::integer as replayed`,
 });
 
 /**
@@ -124,7 +125,7 @@ export const readReplayedPosition = statement<{
 /**
  * What a probe asks. The timeline is in the name of the WAL file: pg_control_checkpoint() tells the
  * former one until the first checkpoint after a promotion. On a standby it is not to be had; the
- * checkpoint's, which may be older, betrays one that was promoted, and set back, while nobody looked.
+ * checkpoint's, which may be older, betrays one that was promoted and set back while nobody looked.
  */
 export const probe = statement<{
   in_recovery: boolean;

@@ -48,7 +48,7 @@ export interface Surroundings {
   readonly waitMs: number;
 }
 
-/** A node, or why there is none: some may be worth a wait, and the primary may be taken at its end. */
+/** A node, or why there is none. */
 export type Choice =
   | { readonly kind: 'route'; readonly route: Route }
   | { readonly kind: 'none'; readonly reason: Reason };

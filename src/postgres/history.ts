@@ -63,7 +63,7 @@ export const NO_RANK: Rank = { generation: 0, timeline: 0 };
 /** Beyond every LSN. */
 const LSN_MAX = (1n << 64n) - 1n;
 
-/** A row becomes visible somewhat behind where it was recorded: its own log, and what came between. */
+/** A row becomes visible somewhat behind where it was recorded, and others write meanwhile. */
 const RECORD_BYTES = 65_536n;
 
 /** The rank of a history, or of a primary with it that is on `timeline` and may lack its row. */

@@ -14,6 +14,7 @@ import {
   rankOf,
 } from './history.js';
 import { bytesBehind, freshAsOf, type LagSamples, NO_SAMPLES, withSample } from './lag.js';
+import { drainedNodes, newestHistory } from './node-data.js';
 import { choosePrimary, type Election } from './primary-choice.js';
 import { standingOf } from './standing.js';
 
@@ -178,6 +179,7 @@ export interface Step {
 /** Silence that counts as loss. */
 const SILENCES_MAX = 2;
 
+/** What holds where nothing else is said. */
 export const STATE_LIMITS: StateLimits = { fenceMs: 30_000, laggingMs: 10_000 };
 
 /** Nothing is known of any node. */
@@ -330,14 +332,6 @@ function enthrone(knowledge: Knowledge, { primary }: Election): Knowledge {
   };
 }
 
-/** Without a primary: the history of the highest rank that a member's data tell. */
-function newestHistory({ nodes, history, systemIdentifier }: Knowledge): History {
-  return [...nodes.values()]
-    .filter(({ report }) => report?.systemIdentifier === systemIdentifier)
-    .flatMap(({ report }) => report?.history ?? [])
-    .reduce((best, own) => (compareRanks(rankOf(own), rankOf(best)) > 0 ? own : best), history);
-}
-
 function withStates(knowledge: Knowledge): Knowledge {
   const drained = drainedNodes(knowledge);
   const nodes = new Map<string, NodeFacts>();
@@ -358,19 +352,6 @@ function withStates(knowledge: Knowledge): Knowledge {
 }
 
 const standbyStates: ReadonlySet<NodeState> = new Set(['standby', 'lagging', 'draining']);
-
-/** By the primary's data, else by those of the standby that has come furthest. */
-function drainedNodes({ nodes, primary, systemIdentifier }: Knowledge): ReadonlySet<string> {
-  const reports = [...nodes.values()]
-    .filter((node) => node.report?.systemIdentifier === systemIdentifier)
-    .flatMap((node) => node.report ?? []);
-  const chosen = primary === undefined ? undefined : nodes.get(primary)?.report;
-  const furthest = reports.reduce<NodeReport | undefined>(
-    (best, report) => ((report.lsn ?? 0n) > (best?.lsn ?? -1n) ? report : best),
-    undefined,
-  );
-  return new Set((chosen ?? furthest)?.drained);
-}
 
 function transitionsBetween(former: Knowledge, next: Knowledge): Transition[] {
   return [...next.nodes.values()].flatMap(({ name, state: to }) => {

@@ -1,6 +1,6 @@
 /**
- * Streams: one statement's rows as batches, on a node that is fresh enough. Repeated elsewhere until
- * the first batch is there; behind it only who reads knows where to go on.
+ * Streams: one statement's rows as batches, on a node that is fresh enough. Repeated elsewhere
+ * until the first batch is there; behind it only who reads knows where to go on.
  */
 
 import { StowageError } from '../errors.js';

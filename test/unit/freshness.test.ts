@@ -102,7 +102,7 @@ describe('chooseNode', () => {
     expect(reasonOf(headless, 0)).toBe('STANDBY_BEHIND');
   });
 
-  it('takes doubted nodes and those that failed the call last, and all of them when none is left', () => {
+  it('takes doubted nodes and those that failed the call last, and all when none is left', () => {
     const doubted = observe(cluster, 'b', { kind: 'crowded' });
     const nodeFor = (topology: Topology, tried: readonly string[]) =>
       routeOf(chooseNode(topology, { kind: 'eventual' }, around({ tried: new Set(tried) })))?.node;

@@ -67,7 +67,7 @@ create table timeline_acceptances (
 );
 
 comment on table timeline_acceptances is
-  'Each time that a newer timeline was given up: a node whose data do not say so is of another history';
+  'Newer timelines that were given up: a node whose data do not say so is of another history';
 comment on column timeline_acceptances.generation is
   'Rises by one each time; of two primaries the one of the higher generation is right';
 comment on column timeline_acceptances.timeline is 'The one that the cluster went on with';
