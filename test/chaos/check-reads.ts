@@ -56,6 +56,7 @@ function shortened(record: HistoryRecord): unknown {
 function toldOfLoss({ demand, position }: ReadRecord, { lineage }: Judge): Wrong[] {
   if (demand.kind !== 'at_least' || position === undefined) return [];
   if (position.timeline <= demand.position.timeline) return [];
+  if (lineage.isAmbiguous(demand.position)) return [];
   if (lineage.isIn(demand.position, position.timeline)) return [];
   return [['a lost tail is told', 'the read was answered from the history that lost its token']];
 }

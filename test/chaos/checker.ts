@@ -40,6 +40,7 @@ export function checkRound(round: Round): Verdict {
 /** The token of a lost tail is told so, and no other is. */
 function checkPresented(presented: Presented, lineage: Lineage): Violation[] {
   const { position, reason } = presented;
+  if (lineage.isAmbiguous(position)) return [];
   const isHeld = lineage.holds(position);
   if (isHeld ? reason === undefined : reason === 'TOKEN_HISTORY_LOST') return [];
   const told = reason ?? 'an answer';

@@ -55,5 +55,7 @@ function maxStaleness(stalenessMs: number): ChosenDemand {
 export function positionOf(token: string): Position | undefined {
   const sealed = parseSealed(token);
   const found = sealed && parseTokenPayload(sealed.payload);
-  return found && { timeline: found.timeline, lsn: found.lsn };
+  if (found === undefined) return undefined;
+  const { timeline, lsn, precision } = found;
+  return { timeline, lsn, isReplayed: precision === 'replayed' };
 }

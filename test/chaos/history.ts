@@ -7,6 +7,11 @@
 export interface Position {
   readonly timeline: number;
   readonly lsn: bigint;
+  /**
+   * A standby's word: shortly behind a switch it still names the former timeline, so that beyond the
+   * switch nobody can tell what it stands for.
+   */
+  readonly isReplayed?: boolean;
 }
 
 /** One state of one key. The project itself is the key of the empty text. */

@@ -44,9 +44,15 @@ export class Lineage {
     return least;
   }
 
+  /** Whether nobody can tell which history the position is of. */
+  isAmbiguous({ timeline, lsn, isReplayed = false }: Position): boolean {
+    return isReplayed && lsn > this.reach(timeline, this.newest);
+  }
+
   /** Up to where a timeline is part of what a node at the position has; none where it is not. */
   bound(timeline: number, at: Position): bigint {
     if (timeline > at.timeline) return -1n;
-    return timeline === at.timeline ? at.lsn : this.reach(timeline, at.timeline);
+    if (timeline < at.timeline) return this.reach(timeline, at.timeline);
+    return this.isAmbiguous(at) ? this.reach(timeline, this.newest) : at.lsn;
   }
 }

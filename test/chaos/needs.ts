@@ -76,7 +76,7 @@ export class Needs {
   }
 
   #mark(key: string, position: Position | undefined, need: Need): void {
-    if (position === undefined) return;
+    if (position === undefined || this.#lineage.isAmbiguous(position)) return;
     at(this.#byPosition, `${position.timeline} ${key}`).add(position.lsn, need);
   }
 

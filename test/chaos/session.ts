@@ -3,7 +3,7 @@
  * of its answers, so that it reads what it wrote and never goes back.
  */
 
-import { laterToken } from '../../src/lib/token-layout.js';
+import { laterTokenText } from '../../src/lib/token-layout.js';
 import { pause } from '../../src/lib/wait.js';
 import type { Random } from '../support/random.js';
 import { attempt, chooseCancelAfterMs, chooseTimeoutMs, type World } from './attempt.js';
@@ -145,9 +145,7 @@ export class Session {
   #hold(text: string): void {
     const position = positionOf(text);
     if (position === undefined) return;
-    const come = asToken(position);
-    const known = this.#held && asToken(this.#held.position);
-    if (known === undefined || laterToken(known, come) === come) this.#held = { text, position };
+    if (laterTokenText(this.#held?.text ?? '', text) === text) this.#held = { text, position };
   }
 
   #remember(key: string, revision: number): void {
@@ -157,6 +155,3 @@ export class Session {
       this.#revisions.delete(oldest);
   }
 }
-
-/** All tokens of a run are of one cluster. */
-const asToken = (position: HeldToken['position']) => ({ systemIdentifier: 0n, ...position });

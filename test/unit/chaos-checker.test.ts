@@ -214,6 +214,15 @@ describe('reads', () => {
     expect(broken({ records: [kept, read(token, [state('a', 1)])], ...past })).toEqual([]);
   });
 
+  it('with a token of a standby shortly behind a switch are judged by what is sure', () => {
+    const lost = wrote('a', { position: at(155n) });
+    const replayed = { ...at(160n), isReplayed: true };
+    const token = { kind: 'at_least', position: replayed } as const;
+    const shown = read(token, [], { position: at(170n, 2) });
+    const presented = [{ position: replayed, reason: undefined }];
+    expect(broken({ records: [lost, shown], feed: [], presented, ...failedOver })).toEqual([]);
+  });
+
   it('are no staler than they allow', () => {
     const stale = (stalenessMs: number) =>
       broken({

@@ -51,10 +51,16 @@ describe('streamObjects', () => {
 
   it('gives a token that covers its rows, not only what was asked before them', async () => {
     const servedBy = { node: 'a:1', role: 'standby', lagMs: 0 } as const;
+    const history = {
+      systemIdentifier: 1n,
+      timeline: 1,
+      promotion: 1,
+      precision: 'exact',
+    } as const;
     const at = (lsn: bigint) =>
       formatSealed({
         keyId: 1,
-        payload: formatTokenPayload({ systemIdentifier: 1n, timeline: 1, lsn }),
+        payload: formatTokenPayload({ ...history, lsn }),
         mac: Buffer.alloc(MAC_BYTES),
       });
     const slow = {
