@@ -6,7 +6,7 @@ import { runChaos } from './run.js';
 const DURATION_MS = 60_000;
 
 /** Short rounds: a verdict is given behind each. */
-const ROUND_MS = 6_000;
+const ROUND_MS = 3_000;
 
 /** How the rules begin that a planted bug breaks. */
 const rules: Readonly<Record<MutantName, readonly string[]>> = {

@@ -70,10 +70,21 @@ function planGet({ random, project, keys, demand }: ReadPlanInput): ReadPlan {
   };
 }
 
-function planBatchGet({ random, project, keys, demand }: ReadPlanInput): ReadPlan {
+function planBatchGet(input: ReadPlanInput): ReadPlan {
+  const { random, keys } = input;
   const count = 2 + random.below(20);
-  const objectKeys = [...new Set(Array.from({ length: count }, () => random.pick(keys)))];
-  const request = { project, objectKeys, showDeleted: true, ...demand.request };
+  return planReadOf([...new Set(Array.from({ length: count }, () => random.pick(keys)))], input);
+}
+
+/** Plans a read of these keys, of one state of the database. */
+export function planReadOf(
+  objectKeys: readonly string[],
+  { project, demand }: Pick<ReadPlanInput, 'project' | 'demand'>,
+): ReadPlan {
+  const request = {
+    ...{ project, objectKeys: [...objectKeys], showDeleted: true },
+    ...demand.request,
+  };
   return {
     op: 'batchGet',
     showsDeleted: true,

@@ -63,15 +63,23 @@ export async function runRound(input: RoundInput): Promise<Verdict> {
     .run(noFaults)
     .then(() => settlement.steady())
     .then(() => pause(PEACE_MS));
-  try {
-    await Promise.race([faults, Promise.all([watching, ...sessions])]);
-  } finally {
-    stopping.abort();
-  }
-  await Promise.all([faults, watching, ...sessions]);
+  await allOf([faults.finally(() => stopping.abort()), watching, ...sessions], stopping);
   await rig.cluster.waitUntilCaughtUp();
   await settlement.released();
   return judge(input, world);
+}
+
+/** Awaits all of them, so that none goes on behind a failure; the first one is thrown. */
+async function allOf(parts: readonly Promise<void>[], stopping: AbortController): Promise<void> {
+  const watched = parts.map((part) =>
+    part.catch((error: unknown) => {
+      stopping.abort();
+      throw error;
+    }),
+  );
+  for (const outcome of await Promise.allSettled(watched)) {
+    if (outcome.status === 'rejected') throw outcome.reason;
+  }
 }
 
 async function judge({ rig, recorder }: RoundInput, world: World): Promise<Verdict> {

@@ -97,7 +97,7 @@ export class ServerProcess {
 
   get isRunning(): boolean {
     const child = this.#child;
-    return child !== undefined && child.exitCode === null && child.signalCode === null;
+    return child !== undefined && !hasEnded(child);
   }
 
   /** Ends it as a power cut would, or in order. */
@@ -105,6 +105,7 @@ export class ServerProcess {
     const child = this.#child;
     if (child === undefined || !this.isRunning) return;
     this.#downUntilMs = Number.POSITIVE_INFINITY;
+    this.#isReady = false;
     const ended = once(child, 'exit');
     child.kill(signal);
     const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
@@ -121,7 +122,7 @@ export class ServerProcess {
       state = message as ServerState;
     });
     child.send('state', () => undefined);
-    const isOver = () => state !== undefined || !this.isRunning;
+    const isOver = () => state !== undefined || hasEnded(child);
     await until(isOver, { timeoutMs: ANSWER_TIMEOUT_MS, what: `${this.name} says how it is` });
     return state;
   }
@@ -129,4 +130,8 @@ export class ServerProcess {
   close(): void {
     this.#log.end();
   }
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
 }

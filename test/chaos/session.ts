@@ -7,8 +7,8 @@ import { laterTokenText } from '../../src/lib/token-layout.js';
 import { pause } from '../../src/lib/wait.js';
 import type { Random } from '../support/random.js';
 import { attempt, chooseCancelAfterMs, chooseTimeoutMs, type World } from './attempt.js';
-import { type ChosenDemand, chooseDemand, positionOf } from './demands.js';
-import { planRead, type ReadPlan, type Shown } from './read-plans.js';
+import { atLeast, type ChosenDemand, chooseDemand, positionOf } from './demands.js';
+import { planRead, planReadOf, type ReadPlan, type Shown } from './read-plans.js';
 import type { HeldToken } from './recorder.js';
 import { streamAll, streamRound } from './streamer.js';
 import { planWrite } from './write-plans.js';
@@ -59,12 +59,26 @@ export class Session {
     if (answer === undefined) return;
     this.#hold(answer.token);
     for (const { key, revision } of answer.results) this.#remember(key, revision);
+    const written = plan.keys.filter((key) => key !== '');
+    if (written.length > 0 && this.#random.below(3) === 0) await this.#readBack(written);
+  }
+
+  /** Reads at once what it has just written. */
+  async #readBack(written: readonly string[]): Promise<void> {
+    const { project } = this.#world;
+    const demand = this.#held && atLeast(this.#held, this.#random.below(2) === 0);
+    if (demand !== undefined)
+      await this.#carryOut(planReadOf(written, { project, demand }), demand);
   }
 
   async #read(): Promise<void> {
-    const { project, keys, recorder } = this.#world;
+    const { project, keys } = this.#world;
     const demand = this.#demand();
-    const plan = planRead({ random: this.#random, project, keys, demand });
+    await this.#carryOut(planRead({ random: this.#random, project, keys, demand }), demand);
+  }
+
+  async #carryOut(plan: ReadPlan, demand: ChosenDemand): Promise<void> {
+    const { recorder } = this.#world;
     recorder.asked(plan.op, demand.demand.kind);
     for (let page: string | undefined = ''; page !== undefined; ) {
       const shown: Shown | undefined = await this.#page(plan, demand, page);
