@@ -11,6 +11,8 @@ import { objectionTo } from './refusals.js';
 export interface Surroundings {
   /** Whether no fault was under way, or just over, at any time since. */
   isCalmSince(ms: number): boolean;
+  /** Whether some node was not touched by any fault that hurts reads, at any time since. */
+  hasNodeSince(ms: number): boolean;
   /** Whether a server was stopped, away or starting at any time since. */
   isServerDownSince(server: number, ms: number): boolean;
 }
@@ -101,6 +103,7 @@ function judge(
   const objection = objectionTo(error, {
     ...{ demand, hasRequestId, elapsedMs, timeoutMs, isCancelled, isSlow },
     isCalm: surroundings.isCalmSince(startMs),
+    hasNode: surroundings.hasNodeSince(startMs),
     isServerDown: surroundings.isServerDownSince(server, startMs),
   });
   if (objection === undefined) return;

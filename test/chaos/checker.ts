@@ -5,7 +5,7 @@
 
 import { checkReads } from './check-reads.js';
 import { checkWrites } from './check-writes.js';
-import type { Presented, Round, Violation } from './history.js';
+import type { FinalState, Presented, Round, Violation } from './history.js';
 import { KnownWrites } from './known-writes.js';
 import { Lineage } from './lineage.js';
 
@@ -26,6 +26,7 @@ export function checkRound(round: Round): Verdict {
         ? [{ rule: record.rule, detail: record.detail, lines: [record] }]
         : [],
     ),
+    ...checkHistory(round.final),
     ...checkWrites(round, known),
     ...checkReads(round, known, lineage),
     ...round.presented.flatMap((presented) => checkPresented(presented, lineage)),
@@ -35,6 +36,16 @@ export function checkRound(round: Round): Verdict {
     violations,
     lostWithTail: acked.filter((write) => !known.hasSurvived(write)).length,
   };
+}
+
+/** What the servers have recorded of the timelines is what PostgreSQL says. */
+function checkHistory({ timelines, recorded }: FinalState): Violation[] {
+  return timelines.flatMap((due) => {
+    const found = recorded.find(({ timeline }) => timeline === due.timeline);
+    if (found?.switchLsn === due.switchLsn) return [];
+    const rule = 'each timeline is recorded with its switch point';
+    return [{ rule, detail: `timeline ${due.timeline}`, lines: [due, found] }];
+  });
 }
 
 /** The token of a lost tail is told so, and no other is. */

@@ -23,6 +23,8 @@ export class FaultDriver implements Surroundings {
   readonly #recorder: Recorder;
   readonly #taken = new Set<string>();
   readonly #running = new Set<Promise<void>>();
+  /** When each node that a fault broke is surely well again. */
+  readonly #brokenUntilMs = new Map<string, number>();
   /** By name, for progress. */
   readonly #underWay: string[] = [];
   #lastEndMs = Number.NEGATIVE_INFINITY;
@@ -35,6 +37,11 @@ export class FaultDriver implements Surroundings {
 
   isCalmSince(ms: number): boolean {
     return this.#running.size === 0 && this.#lastEndMs + AFTERMATH_MS < ms;
+  }
+
+  hasNodeSince(ms: number): boolean {
+    const nodes = this.#scene.rig.cluster.nodes;
+    return nodes.some(({ name }) => (this.#brokenUntilMs.get(name) ?? 0) < ms);
   }
 
   /** The names of the faults that are not mended yet. */
@@ -82,6 +89,8 @@ export class FaultDriver implements Surroundings {
     counts.set(fault.name, (counts.get(fault.name) ?? 0) + 1);
     for (const name of takes) this.#taken.add(name);
     this.#underWay.push(fault.name);
+    const broken = fault.breaks(this.#scene, takes);
+    for (const name of broken) this.#brokenUntilMs.set(name, Number.POSITIVE_INFINITY);
     try {
       await fault.run(this.#scene, takes);
     } catch (error) {
@@ -90,6 +99,7 @@ export class FaultDriver implements Surroundings {
       this.#lastEndMs = performance.now();
       this.#underWay.splice(this.#underWay.indexOf(fault.name), 1);
       for (const name of takes) this.#taken.delete(name);
+      for (const name of broken) this.#brokenUntilMs.set(name, this.#lastEndMs + AFTERMATH_MS);
     }
   }
 }

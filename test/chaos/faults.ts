@@ -22,6 +22,8 @@ export interface Fault {
   readonly weight: number;
   /** Nodes and servers that it needs for itself, by name; chosen anew at each call. */
   takes(scene: FaultScene): readonly string[];
+  /** Of the nodes that it has taken those that may be no good for reads meanwhile. */
+  breaks(scene: FaultScene, taken: readonly string[]): readonly string[];
   /** Breaks what it has taken and mends it. */
   run(scene: FaultScene, taken: readonly string[]): Promise<void>;
 }
@@ -35,32 +37,45 @@ const oneServer = ({ rig, random }: FaultScene) => [random.pick(rig.servers).nam
 const between = ({ random }: FaultScene, min: number, max: number) =>
   pause(min + random.below(max - min));
 
-/** A fault of one node, by its name. */
-function nodeFault(
+/** A fault of what it takes, by its name. */
+function faultOf(
   name: string,
   weight: number,
   takes: Fault['takes'],
-  act: (scene: FaultScene, node: string) => Promise<void>,
+  act: (scene: FaultScene, taken: string) => Promise<void>,
 ): Fault {
-  return { name, weight, takes, run: (scene, [node = '']) => act(scene, node) };
+  return {
+    ...{ name, weight, takes, breaks: (_, taken) => taken },
+    run: (scene, [taken = '']) => act(scene, taken),
+  };
+}
+
+/** A fault of the primary: the standbys have to answer reads all the while. */
+function primaryFault(
+  name: string,
+  weight: number,
+  act: (scene: FaultScene) => Promise<void>,
+): Fault {
+  const breaks = ({ rig }: FaultScene) => [rig.cluster.primary.name];
+  return { name, weight, takes: allNodes, breaks, run: act };
 }
 
 /** Faults of the primary, which end with another one or the same. */
 const ofPrimary: readonly Fault[] = [
-  nodeFault('crash of the primary, failover', 4, allNodes, async (scene) => {
+  primaryFault('crash of the primary, failover', 4, async (scene) => {
     const { manager, rig, random } = scene;
     const former = await manager.crashAndFailOver(random.below(800));
     await between(scene, 0, 1_500);
     await rig.cluster.rejoin(former);
   }),
-  nodeFault('crash of the primary, restart', 2, allNodes, async (scene) => {
+  primaryFault('crash of the primary, restart', 2, async (scene) => {
     const { cluster } = scene.rig;
     await cluster.crash(cluster.primary.name);
     await between(scene, 0, 1_000);
     await cluster.restart(cluster.primary.name);
     await cluster.waitUntilCaughtUp();
   }),
-  nodeFault('tail lost in a failover', 3, allNodes, async (scene) => {
+  primaryFault('tail lost in a failover', 3, async (scene) => {
     const { manager, rig, random } = scene;
     for (const { name } of rig.cluster.standbys) await rig.cluster.cutReplication(name);
     await between(scene, 200, 1_200);
@@ -71,13 +86,13 @@ const ofPrimary: readonly Fault[] = [
     }
     await rig.cluster.rejoin(former);
   }),
-  nodeFault('switchover', 2, allNodes, async ({ rig, manager }) => {
+  primaryFault('switchover', 2, async ({ rig, manager }) => {
     const former = rig.cluster.primary;
     await former.stop();
     await manager.failOver(performance.now());
     await rig.cluster.rejoin(former.name);
   }),
-  nodeFault('former primary comes back', 2, allNodes, async (scene) => {
+  primaryFault('former primary comes back', 2, async (scene) => {
     const { manager, rig, random } = scene;
     const former = await manager.crashAndFailOver(random.below(300));
     await between(scene, 0, 1_000);
@@ -85,14 +100,14 @@ const ofPrimary: readonly Fault[] = [
     await between(scene, 500, 2_000);
     await rig.cluster.rejoin(former);
   }),
-  nodeFault('frozen primary', 2, allNodes, async (scene) => {
+  primaryFault('frozen primary', 2, async (scene) => {
     const { cluster } = scene.rig;
     await cluster.freeze(cluster.primary.name);
     await between(scene, 200, 3_000);
     await cluster.thaw(cluster.primary.name);
     await cluster.waitUntilCaughtUp();
   }),
-  nodeFault('frozen primary, failover, thaw', 2, allNodes, async (scene) => {
+  primaryFault('frozen primary, failover, thaw', 2, async (scene) => {
     const { cluster } = scene.rig;
     const former = cluster.primary.name;
     await cluster.freeze(former);
@@ -108,23 +123,23 @@ const ofPrimary: readonly Fault[] = [
 
 /** Faults of one standby. */
 const ofStandby: readonly Fault[] = [
-  nodeFault('crash of a standby', 3, oneStandby, async (scene, node) => {
+  faultOf('crash of a standby', 3, oneStandby, async (scene, node) => {
     await scene.rig.cluster.crash(node);
     await between(scene, 0, 2_000);
     await scene.rig.cluster.restart(node);
     await scene.rig.cluster.waitUntilCaughtUp(node);
   }),
-  nodeFault('frozen standby', 3, oneStandby, async (scene, node) => {
+  faultOf('frozen standby', 3, oneStandby, async (scene, node) => {
     await scene.rig.cluster.freeze(node);
     await between(scene, 200, 3_000);
     await scene.rig.cluster.thaw(node);
   }),
-  nodeFault('replay paused', 4, oneStandby, async (scene, node) => {
+  faultOf('replay paused', 4, oneStandby, async (scene, node) => {
     await scene.rig.cluster.pauseReplay(node);
     await between(scene, 300, 4_000);
     await scene.rig.cluster.resumeReplay(node);
   }),
-  nodeFault('replication cut', 3, oneStandby, async (scene, node) => {
+  faultOf('replication cut', 3, oneStandby, async (scene, node) => {
     const { cluster } = scene.rig;
     await cluster.cutReplication(node);
     await between(scene, 300, 3_000);
@@ -135,7 +150,7 @@ const ofStandby: readonly Fault[] = [
 
 /** Faults of lines and servers. */
 const ofOthers: readonly Fault[] = [
-  nodeFault('black hole', 4, oneNode, async (scene, node) => {
+  faultOf('black hole', 4, oneNode, async (scene, node) => {
     const { rig, random } = scene;
     const lines = rig.linesTo(node);
     // Either nobody hears of the node any more, or one server alone.
@@ -144,16 +159,16 @@ const ofOthers: readonly Fault[] = [
     await between(scene, 200, 3_000);
     for (const line of silent) line.silence(false);
   }),
-  nodeFault('connections reset', 3, oneNode, async ({ rig }, node) => {
+  faultOf('connections reset', 3, oneNode, async ({ rig }, node) => {
     for (const line of rig.linesTo(node)) line.reset();
   }),
-  nodeFault('server killed', 2, oneServer, async (scene, name) => {
+  faultOf('server killed', 2, oneServer, async (scene, name) => {
     const server = scene.rig.servers.find((each) => each.name === name);
     await server?.stop('SIGKILL');
     await between(scene, 0, 500);
     await server?.start();
   }),
-  nodeFault('server stopped in order', 1, oneServer, async (scene, name) => {
+  faultOf('server stopped in order', 1, oneServer, async (scene, name) => {
     const server = scene.rig.servers.find((each) => each.name === name);
     await server?.stop('SIGTERM');
     await server?.start();

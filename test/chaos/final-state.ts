@@ -2,7 +2,7 @@
 
 import { type Client, types } from 'pg';
 import { parseLsn } from '../../src/postgres/lsn.js';
-import type { FeedRow, FinalState, Seen } from './history.js';
+import type { FeedRow, FinalState, Seen, Timeline } from './history.js';
 
 /** `bigint` as a number: no revision of a test is beyond 2^53. */
 const INT8 = 20;
@@ -34,6 +34,7 @@ export async function readFinalState(client: Client, project: string): Promise<F
   ).rows;
   return {
     timelines: await readTimelines(client),
+    recorded: await readRecorded(client),
     rows: rows.rows,
     feed: feed.rows.map((row) => ({ ...row, requestId: row.requestId ?? undefined })),
     requestIds: requests.rows.map((row) => row.request_id),
@@ -41,8 +42,15 @@ export async function readFinalState(client: Client, project: string): Promise<F
   };
 }
 
+async function readRecorded(client: Client): Promise<Timeline[]> {
+  const { rows } = await client.query<{ timeline: number; lsn: string }>(
+    'select timeline, switch_lsn::text as lsn from timelines order by timeline',
+  );
+  return rows.map(({ timeline, lsn }) => ({ timeline, switchLsn: parseLsn(lsn) }));
+}
+
 /** The history of the primary's timeline, from PostgreSQL's own file. */
-export async function readTimelines(client: Client): Promise<FinalState['timelines']> {
+async function readTimelines(client: Client): Promise<Timeline[]> {
   const [current] = (
     await client.query<{ name: string }>('select pg_walfile_name(pg_current_wal_lsn()) as name')
   ).rows;

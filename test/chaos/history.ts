@@ -115,10 +115,19 @@ export interface FeedRow {
   readonly kind: string;
 }
 
+/** One timeline of the primary's history. */
+export interface Timeline {
+  readonly timeline: number;
+  /** Where it left its parent; 0 for the first. */
+  readonly switchLsn: bigint;
+}
+
 /** What the database has at the end of a round, read from the primary. */
 export interface FinalState {
-  /** Where each timeline of the present history left its parent, oldest first; 0 for the first. */
-  readonly timelines: readonly { readonly timeline: number; readonly switchLsn: bigint }[];
+  /** The present history by PostgreSQL's own word, oldest first. */
+  readonly timelines: readonly Timeline[];
+  /** The same as the servers have recorded it. */
+  readonly recorded: readonly Timeline[];
   readonly rows: readonly Seen[];
   /** In the order of `seq`. */
   readonly feed: readonly FeedRow[];

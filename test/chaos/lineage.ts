@@ -1,15 +1,15 @@
 /** Which positions the present history holds, by PostgreSQL's own word, not the service's. Pure. */
 
-import type { FinalState, Position } from './history.js';
+import type { Position, Timeline } from './history.js';
 
 /** Beyond every LSN. */
 const LSN_MAX = 1n << 64n;
 
 /** The present history. */
 export class Lineage {
-  readonly #timelines: FinalState['timelines'];
+  readonly #timelines: readonly Timeline[];
 
-  constructor(timelines: FinalState['timelines']) {
+  constructor(timelines: readonly Timeline[]) {
     this.#timelines = timelines;
   }
 

@@ -20,6 +20,8 @@ export interface Situation {
   readonly isSlow: boolean;
   /** No fault since well before it began. */
   readonly isCalm: boolean;
+  /** Some node was well and could be read all the while. */
+  readonly hasNode: boolean;
   /** Its server was being stopped, away or starting meanwhile. */
   readonly isServerDown: boolean;
 }
@@ -27,12 +29,16 @@ export interface Situation {
 /** A server's own clock and ours, and what a loaded machine adds. */
 const DEADLINE_MARGIN_MS = 50;
 
+/** Many times what it takes to notice a silent node and to ask another. */
+const QUICK_MS = 5_000;
+
 /** Why a caller must not be told this; undefined: it may. */
 export function objectionTo(
   error: Pick<CallError, 'reason' | 'code'>,
   situation: Situation,
 ): string | undefined {
   const { reason, code } = error;
+  if (mustBeQuick(situation) && isTimedOut(situation)) return 'a read finds a node before that';
   if (reason === undefined) return objectionToBare(code, situation);
   const when = rules[reason];
   if (when === undefined) return 'no caller may ever be told this';
@@ -48,13 +54,19 @@ function objectionToBare(code: Code, situation: Situation): string | undefined {
   return `it has no reason, and its server was there (${Code[code]})`;
 }
 
+/** Reads that need no primary are not kept waiting by a node that is silent. */
+function mustBeQuick({ demand, timeoutMs, isSlow }: Situation): boolean {
+  return demand !== undefined && demand !== 'strong' && timeoutMs >= QUICK_MS && !isSlow;
+}
+
 function isTimedOut({ elapsedMs, timeoutMs }: Situation): boolean {
   return elapsedMs >= timeoutMs - DEADLINE_MARGIN_MS;
 }
 
 const rules: Readonly<Record<string, (situation: Situation) => boolean>> = {
   NO_PRIMARY: ({ demand }) => demand === undefined || demand === 'strong',
-  NO_NODE: ({ demand }) => demand !== undefined,
+  NO_NODE: ({ demand, hasNode, isServerDown }) =>
+    demand !== undefined && (demand !== 'eventual' || !hasNode || isServerDown),
   STANDBY_BEHIND: ({ demand }) => demand === 'at_least' || demand === 'max_staleness',
   TOKEN_HISTORY_LOST: ({ demand }) => demand === 'at_least',
   OVERLOADED: () => true,

@@ -12,6 +12,7 @@ import type {
   Promotion,
   ReadRecord,
   Seen,
+  Timeline,
   WriteRecord,
 } from '../chaos/history.js';
 
@@ -54,7 +55,8 @@ interface Past {
   readonly rows?: readonly Seen[];
   readonly requestIds?: readonly string[];
   readonly audited?: number;
-  readonly timelines?: FinalState['timelines'];
+  readonly timelines?: readonly Timeline[];
+  readonly recorded?: readonly Timeline[];
   readonly promotions?: readonly Promotion[];
   readonly presented?: readonly Presented[];
 }
@@ -70,6 +72,7 @@ function broken({ records, feed, promotions = [], presented = [], ...past }: Pas
     feed,
     requestIds: feed.flatMap(({ requestId }) => requestId ?? []),
     audited: feed.length,
+    recorded: past.timelines ?? [{ timeline: 1, switchLsn: 0n }],
     ...past,
   };
   const { violations } = checkRound({ records, promotions, presented, final });
@@ -298,6 +301,16 @@ describe('a lost tail', () => {
     expect(answered(1)).toEqual([]);
     expect(answered(2)).toEqual([rule]);
   });
+});
+
+it('a timeline must be recorded where PostgreSQL has it', () => {
+  const rule = 'each timeline is recorded with its switch point';
+  const recorded = [
+    { timeline: 1, switchLsn: 0n },
+    { timeline: 2, switchLsn: 151n },
+  ];
+  expect(broken({ records: [], feed: [], ...failedOver, recorded })).toEqual([rule]);
+  expect(broken({ records: [], feed: [], ...failedOver, recorded: [] })).toEqual([rule]);
 });
 
 it('a finding of the run itself is a violation', () => {

@@ -11,7 +11,7 @@ import { StreamTally } from '../chaos/stream-tally.js';
 
 const write: Situation = {
   ...{ demand: undefined, hasRequestId: true, elapsedMs: 100, timeoutMs: 5_000 },
-  ...{ isCancelled: false, isSlow: false, isCalm: false, isServerDown: false },
+  ...{ isCancelled: false, isSlow: false, isCalm: false, hasNode: false, isServerDown: false },
 };
 const read = (demand: NonNullable<Situation['demand']>): Situation => ({ ...write, demand });
 
@@ -55,6 +55,20 @@ describe('a refusal', () => {
     expect(mayBeTold(undefined, { ...write, isServerDown: true }, Code.Unavailable)).toBe(true);
     expect(mayBeTold(undefined, write, Code.Canceled)).toBe(false);
     expect(mayBeTold(undefined, { ...write, isCancelled: true }, Code.Canceled)).toBe(true);
+  });
+
+  it('of a read that found no node needs one that is nowhere', () => {
+    expect(mayBeTold('NO_NODE', { ...read('eventual'), hasNode: true })).toBe(false);
+    expect(mayBeTold('NO_NODE', { ...read('at_least'), hasNode: true })).toBe(true);
+  });
+
+  it('of a read that needs no primary does not wait for its deadline', () => {
+    const late = { elapsedMs: 5_001, timeoutMs: 5_000 };
+    expect(mayBeTold('DEADLINE_EXCEEDED', { ...read('eventual'), ...late })).toBe(false);
+    expect(mayBeTold('DEADLINE_EXCEEDED', { ...read('eventual'), ...late, isSlow: true })).toBe(
+      true,
+    );
+    expect(mayBeTold('DEADLINE_EXCEEDED', { ...read('strong'), ...late })).toBe(true);
   });
 
   it('of a missing node needs a fault', () => {
