@@ -8,8 +8,8 @@ export interface Position {
   readonly timeline: number;
   readonly lsn: bigint;
   /**
-   * A standby's word: shortly behind a switch it still names the former timeline, so that beyond the
-   * switch nobody can tell what it stands for.
+   * A standby's word: shortly behind a switch it still names the former timeline, so that beyond
+   * the switch nobody can tell what it stands for.
    */
   readonly isReplayed?: boolean;
 }

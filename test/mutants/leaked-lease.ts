@@ -6,7 +6,7 @@ import { statement } from '../../src/postgres/statement.js';
 import { surround } from './surround.js';
 
 /** One read in so many. */
-const EVERY = 500;
+const EVERY = 100;
 
 const takeLease = statement<{ one: number }>({
   name: 'mutant-take-lease',
