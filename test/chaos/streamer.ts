@@ -93,7 +93,8 @@ async function untilEnd(
         }
       },
     );
-    if ('value' in attempted) return finished(world, stream, tally);
+    // A call may be cut behind its last word.
+    if ('value' in attempted || tally.token !== undefined) return finished(world, stream, tally);
     const { reason, retryDelayMs = 50 } = attempted.error;
     if (reason === 'TOKEN_HISTORY_LOST') {
       if (chosen.demand.kind === 'at_least') world.recorder.refusedToken(chosen.demand.position);
