@@ -54,11 +54,11 @@ export async function runRound(input: RoundInput): Promise<Verdict> {
   };
   await makeProject(world, random);
   await rig.cluster.waitUntilCaughtUp();
+  const noFaults = AbortSignal.timeout(durationMs);
   const sessions = Array.from({ length: SESSIONS }, (_, at) =>
     new Session(world, createRandom(random.below(2 ** 32)), `s${number}-${at}`).run(),
   );
   const watching = settlement.watch(stopping.signal);
-  const noFaults = AbortSignal.timeout(durationMs);
   const faults = driver
     .run(noFaults)
     .then(() => settlement.steady())

@@ -56,7 +56,7 @@ export async function runChaos(input: RunInput): Promise<RunResult> {
     try {
       let violations: readonly Violation[] = [];
       for (let left = durationMs; left > 0 && violations.length === 0; ) {
-        const roundMs = Math.min(left, roundLength(random, input.roundMsMax));
+        const roundMs = Math.ceil(Math.min(left, roundLength(random, input.roundMsMax)));
         const parts = { rig, recorder, driver, settlement, number: result.rounds + 1 };
         const verdict = await runRound({ ...parts, random: fork(), durationMs: roundMs });
         violations = verdict.violations.filter(({ rule }) =>
