@@ -17,6 +17,9 @@ import { lanes } from './lanes/index.js';
 import { Rig } from './rig/rig.js';
 import { SharedDatabases } from './rig/shared-databases.js';
 
+/** Where neither the arguments nor the lane say. */
+const REPETITIONS_DEFAULT = 5;
+
 const root = join(import.meta.dirname, '..');
 
 async function runLane(
@@ -29,8 +32,9 @@ async function runLane(
     const seconds = ((performance.now() - begun) / 1000).toFixed(0).padStart(3);
     console.error(`${lane.name} ${seconds} s  ${step}`);
   };
-  const { standbys, profile, repetitions: count } = options;
+  const { standbys, profile } = options;
   const rows = options.rows ?? lane.rowsDefault;
+  const count = options.repetitions ?? lane.repetitionsDefault ?? REPETITIONS_DEFAULT;
   const rig = new Rig({ rows, standbys, profile, onProgress, shared });
   try {
     const subjects = await lane.setup(rig);
@@ -69,13 +73,13 @@ async function run(options: BenchOptions): Promise<void> {
   } finally {
     await shared.close();
   }
-  const { repetitions, standbys } = options;
+  const { standbys } = options;
   const { cpu, cores, loadAverage } = machine;
   console.log(`${cores} cores (${cpu}), load ${loadAverage}, ${standbys} standbys`);
-  console.log(`Node ${versions['node']}, ${versions['commit']}, median of ${repetitions}\n`);
+  console.log(`Node ${versions['node']}, ${versions['commit']}\n`);
   console.log(formatTable(rows));
   if (options.json !== undefined) {
-    const result = { machine, versions, repetitions, standbys, lanes: rows };
+    const result = { machine, versions, standbys, lanes: rows };
     await writeFile(resolve(options.json), `${JSON.stringify(result, undefined, 2)}\n`);
   }
 }

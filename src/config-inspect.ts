@@ -18,6 +18,7 @@ export interface InspectedConfig {
 const databaseKeys: ReadonlySet<string> = new Set([
   'DATABASE_URL',
   'POSTGRES_HOST',
+  'STOWAGE_NODES_FILE',
   'POSTGRES_PORT',
   'POSTGRES_DB',
   'POSTGRES_USER',

@@ -112,6 +112,14 @@ export const configTable = {
     unit: 'names',
     help: 'The nodes as a comma list of host or host:port, in any order: roles are discovered.',
   }),
+  STOWAGE_NODES_FILE: setting({
+    schema: z.string(),
+    unit: 'path',
+    help:
+      'A file with the nodes as host or host:port, separated by commas or line ends, used ' +
+      'instead of the hosts in DATABASE_URL or POSTGRES_HOST. `stowage serve` reads it again on ' +
+      'SIGHUP.',
+  }),
   POSTGRES_PORT: count(5432, 1, 65_535, 'port', 'The port of every host that names none.'),
   POSTGRES_DB: setting({
     schema: z.string(),
@@ -134,7 +142,9 @@ export const configTable = {
   POSTGRES_PASSWORD_FILE: setting({
     schema: z.string(),
     unit: 'path',
-    help: 'A file that holds the password and one line end, instead of POSTGRES_PASSWORD.',
+    help:
+      'A file that holds the password and one line end, instead of POSTGRES_PASSWORD. ' +
+      '`stowage serve` reads it again on SIGHUP.',
   }),
   PGPASSFILE: setting({
     schema: z.string(),

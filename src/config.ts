@@ -17,7 +17,7 @@ import {
   systemFiles,
 } from './config-password.js';
 import { type Address, configTable, type LogLevel } from './config-table.js';
-import { type DatabaseTarget, parseNodes } from './lib/database-url.js';
+import { type DatabaseTarget, parseNodes, parseNodesFile } from './lib/database-url.js';
 
 export { type Address, configTable, type LogLevel } from './config-table.js';
 
@@ -217,7 +217,7 @@ function postgresSettings(
     problems.push('POSTGRES_MIN_CONN: must not be over POSTGRES_MAX_CONN');
   }
   const login = {
-    nodes: url?.nodes ?? nodesOf(values, problems),
+    nodes: nodesOf(values, problems, read),
     database: url?.database ?? known(values.POSTGRES_DB),
     user: url?.user ?? known(values.POSTGRES_USER),
   };
@@ -285,11 +285,17 @@ function adminLogin(values: Values, read: ReadNamed, passFile: PassFile): AdminL
   });
 }
 
-function nodesOf(values: Values, problems: string[]): PostgresSettings['nodes'] {
+function nodesOf(values: Values, problems: string[], read: ReadNamed): PostgresSettings['nodes'] {
+  const { STOWAGE_NODES_FILE: path, DATABASE_URL: url } = values;
+  if (path === undefined && url !== undefined) return url.nodes;
+  const port = known(values.POSTGRES_PORT);
   try {
-    return parseNodes(known(values.POSTGRES_HOST), known(values.POSTGRES_PORT));
+    if (path === undefined) return parseNodes(known(values.POSTGRES_HOST), port);
+    const text = read('STOWAGE_NODES_FILE', path);
+    return text === undefined ? [] : parseNodesFile(text, port);
   } catch (error) {
-    problems.push(`POSTGRES_HOST: ${(error as Error).message}`);
+    const key = path === undefined ? 'POSTGRES_HOST' : 'STOWAGE_NODES_FILE';
+    problems.push(`${key}: ${(error as Error).message}`);
     return [];
   }
 }

@@ -17,6 +17,7 @@ import { scanCommand } from './cli/scan.js';
 import { searchCommand } from './cli/search.js';
 import { serveCommand } from './cli/serve.js';
 import { statsCommand } from './cli/stats.js';
+import { topologyCommand } from './cli/topology.js';
 import { withUsage } from './cli/usage.js';
 import { type Config, loadClientDefaults, loadConfig } from './config.js';
 import { inspectConfig } from './config-inspect.js';
@@ -45,7 +46,7 @@ const serving = {
  * are cut off in what they do or judge, which must not look like success.
  */
 const readings: ReadonlySet<string> = new Set([
-  ...['ls', 'get', 'search', 'du', 'stats', 'list', 'status'],
+  ...['ls', 'get', 'search', 'du', 'stats', 'list', 'status', 'topology'],
 ]);
 /** The exit code where the reader goes; help and version are read before a command is known. */
 let goneReaderCode = 0;
@@ -70,7 +71,9 @@ async function main(): Promise<void> {
     .addCommand(duCommand(client))
     .addCommand(statsCommand(client))
     .addCommand(scanCommand(client))
-    .addCommand(projectCommand(client));
+    .addCommand(projectCommand(client))
+    .commandsGroup('Nodes of a running server:')
+    .addCommand(topologyCommand(client));
   program.hook('preAction', (_, command) => {
     goneReaderCode = readings.has(command.name()) ? 0 : 1;
   });

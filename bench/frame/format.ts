@@ -8,7 +8,9 @@ export function formatNumber(value: number): string {
   return String(Number(value.toPrecision(3)));
 }
 
-const headings = ['row', 'value', 'against', 'ratio', 'must', 'aim', 'spread', 'verdict'];
+const headings = [
+  ...['row', 'of', 'median', 'min', 'max', 'against', 'ratio', 'must', 'aim', 'spread', 'verdict'],
+];
 
 /** The table: a line a row, columns aligned, numbers to the right. */
 export function formatTable(rows: readonly RowResult[]): string {
@@ -35,7 +37,10 @@ function cellsOf(row: RowResult): string[] {
     value === null ? '' : `${row.better === 'lower' ? '<=' : '>='} ${formatNumber(value)}`;
   return [
     row.name,
+    `${row.samples.length}`,
     `${formatNumber(row.value)} ${row.unit}`,
+    formatNumber(row.min),
+    formatNumber(row.max),
     row.baseline === null ? '' : `${row.against} ${formatNumber(row.baseline)}`,
     row.ratio === null ? '' : formatNumber(row.ratio),
     bound(row.must),

@@ -1,9 +1,9 @@
 /** From repetitions to rows: value, baseline, ratio, spread, and whether the goal is met. */
 
 import type { RowSpec, Samples } from './lane.js';
-import { median, spread } from './statistics.js';
+import { median, quantile, SAMPLES_MIN, spread } from './statistics.js';
 
-/** A row whose spread is larger is unsure. */
+/** A row that is judged by its median is unsure where the spread is larger. */
 export const SPREAD_MAX = 0.2;
 
 /** What became of a row's goal; `reported` where it has none. */
@@ -17,6 +17,9 @@ export interface RowResult {
   readonly subject: string;
   /** Median of the repetitions. */
   readonly value: number;
+  /** Least and greatest of the repetitions. */
+  readonly min: number;
+  readonly max: number;
   readonly unit: string;
   /** The subject that `baseline` is of; null where the row stands alone. */
   readonly against: string | null;
@@ -51,18 +54,13 @@ export function judge(lane: string, spec: RowSpec, samples: Samples): RowResult 
   const ratio = baseline === null ? null : value / baseline;
   const judged =
     baseline === null ? values : values.map((each, i) => each / (baselines[i] ?? Number.NaN));
-  const spreadOfJudged = spread(judged) ?? null;
-  const decisive =
-    spec.judgedBy === 'worst'
-      ? Math[better === 'lower' ? 'max' : 'min'](...judged)
-      : (ratio ?? value);
-  const isUnsure =
-    spec.judgedBy !== 'worst' && (spreadOfJudged === null || spreadOfJudged > SPREAD_MAX);
-  const verdict = verdictOf(spec, decisive, isUnsure);
+  const verdict = verdictOf(spec, evidenceOf(spec, judged, ratio ?? value));
   return {
     name: `${lane}.${spec.name}`,
     subject,
     value,
+    min: Math.min(...values),
+    max: Math.max(...values),
     unit: spec.unit,
     against: against ?? null,
     baseline,
@@ -72,17 +70,36 @@ export function judge(lane: string, spec: RowSpec, samples: Samples): RowResult 
     aim: aim ?? null,
     met: verdict === 'reported' ? null : verdict === 'must' || verdict === 'aim',
     verdict,
-    spread: spreadOfJudged,
+    spread: spread(judged) ?? null,
     samples: judged,
   };
 }
 
-function verdictOf({ better, must, aim }: RowSpec, decisive: number, isUnsure: boolean): Verdict {
+/** The values that must agree on a bound; undefined where nothing can be said. */
+function evidenceOf(
+  { judgedBy, better }: RowSpec,
+  judged: readonly number[],
+  middle: number,
+): readonly number[] | undefined {
+  if (judgedBy === 'worst') return [Math[better === 'lower' ? 'max' : 'min'](...judged)];
+  if (judgedBy === 'quartiles') {
+    if (judged.length < SAMPLES_MIN) return undefined;
+    return [quantile(judged, 0.25), quantile(judged, 0.75)];
+  }
+  return (spread(judged) ?? Infinity) > SPREAD_MAX ? undefined : [middle];
+}
+
+function verdictOf(
+  { better, must, aim }: RowSpec,
+  evidence: readonly number[] | undefined,
+): Verdict {
   if (must === undefined) return 'reported';
-  if (isUnsure) return 'unsure';
-  const holds = (bound: number) => (better === 'lower' ? decisive <= bound : decisive >= bound);
-  if (!holds(must)) return 'missed';
-  return aim !== undefined && holds(aim) ? 'aim' : 'must';
+  if (evidence === undefined) return 'unsure';
+  const within = (bound: number) =>
+    evidence.filter((value) => (better === 'lower' ? value <= bound : value >= bound)).length;
+  if (within(must) === 0) return 'missed';
+  if (within(must) < evidence.length) return 'unsure';
+  return aim !== undefined && within(aim) === evidence.length ? 'aim' : 'must';
 }
 
 /** Of one subject, or added up of several, repetition by repetition. */

@@ -31,10 +31,11 @@ export interface RowSpec {
   readonly must?: number;
   readonly aim?: number;
   /**
-   * `median` (the default) judges the middle repetition; `worst` every repetition, for bounds that
-   * must never be passed: their spread then means nothing.
+   * `median` (the default) judges the middle repetition, where the spread is small; `quartiles`
+   * the middle half of them, for what differs by its nature, such as how long after a probe a node
+   * dies; `worst` every repetition, for bounds that must never be passed.
    */
-  readonly judgedBy?: 'median' | 'worst';
+  readonly judgedBy?: 'median' | 'quartiles' | 'worst';
 }
 
 /** A lane as its file exports it. */
@@ -44,6 +45,8 @@ export interface Lane {
   readonly summary: string;
   /** How much work a repetition is, where `--rows` does not say. */
   readonly rowsDefault: number;
+  /** How often each subject is measured, where `--repetitions` does not say; default 5. */
+  readonly repetitionsDefault?: number;
   readonly rows: readonly RowSpec[];
   /** Prepares and gives the subjects, in the order of the first repetition. */
   setup(rig: Rig): Promise<Readonly<Record<string, Subject>>>;

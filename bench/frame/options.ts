@@ -8,8 +8,8 @@ export interface BenchOptions {
   readonly lanes: readonly string[];
   /** File for the result; undefined: none. */
   readonly json: string | undefined;
-  /** Measured repetitions of each subject; default 5. */
-  readonly repetitions: number;
+  /** Measured repetitions of each subject; undefined: each lane's default. */
+  readonly repetitions: number | undefined;
   /** Work of a repetition; undefined: each lane's default. */
   readonly rows: number | undefined;
   /** Standbys of the cluster; default 0: they would share the cores with what is measured. */
@@ -37,8 +37,8 @@ export function parseOptions(args: readonly string[], lanes: readonly string[]):
   return {
     lanes: positionals.length === 0 ? lanes : [...new Set(positionals)],
     json: values.json,
-    repetitions: wholeNumber('repetitions', values.repetitions ?? '5', 1),
-    rows: values.rows === undefined ? undefined : wholeNumber('rows', values.rows, 1),
+    repetitions: givenNumber('repetitions', values.repetitions),
+    rows: givenNumber('rows', values.rows),
     standbys: wholeNumber('standbys', values.standbys ?? '0', 0),
     profile: values.profile,
   };
@@ -60,6 +60,10 @@ function parse(args: readonly string[]) {
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
+}
+
+function givenNumber(name: string, text: string | undefined): number | undefined {
+  return text === undefined ? undefined : wholeNumber(name, text, 1);
 }
 
 function wholeNumber(name: string, text: string, min: number): number {

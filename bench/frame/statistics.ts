@@ -4,7 +4,7 @@
  */
 
 /** Below this, quartiles say nothing. */
-const SAMPLES_MIN = 3;
+export const SAMPLES_MIN = 3;
 
 /**
  * The value below which a share `q` (0 to 1) of the values lies, linear between neighbours.
@@ -26,10 +26,13 @@ export function median(values: readonly number[]): number {
 
 /**
  * The spread: the distance of the quartiles over the median; undefined for fewer than three
- * values. Not maximum less minimum, which one disturbed repetition decides.
+ * values, and for different ones around 0. Not maximum less minimum, which one disturbed repetition
+ * decides.
  */
 export function spread(values: readonly number[]): number | undefined {
   if (values.length < SAMPLES_MIN) return undefined;
   const distance = quantile(values, 0.75) - quantile(values, 0.25);
-  return distance === 0 ? 0 : distance / Math.abs(median(values));
+  if (distance === 0) return 0;
+  const middle = Math.abs(median(values));
+  return middle === 0 ? undefined : distance / middle;
 }

@@ -2,9 +2,11 @@
 
 import type { Lane } from '../frame/lane.js';
 import { exportLane } from './export.js';
+import { failover } from './failover.js';
 import { ingest } from './ingest.js';
 import { list } from './list.js';
 import { pointRead } from './point-read.js';
+import { router } from './router.js';
 import { search } from './search.js';
 import { searchCost } from './search-cost.js';
 import { wire } from './wire.js';
@@ -17,4 +19,6 @@ export const lanes: readonly Lane[] = [
   search,
   ingest,
   searchCost,
+  router,
+  failover,
 ];

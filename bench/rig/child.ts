@@ -1,7 +1,7 @@
 /** A measured process: started, asked what it uses, ended. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { until } from '../../src/lib/wait.js';
 
@@ -30,6 +30,10 @@ export interface ChildOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Folder for a CPU profile, written when the child ends. */
   readonly profile?: string | undefined;
+  /** A module that is loaded before the child's own. */
+  readonly preload?: URL | undefined;
+  /** Told what the child sends, of all kinds. */
+  readonly onMessage?: ((message: unknown) => void) | undefined;
 }
 
 /** A running child. */
@@ -39,13 +43,15 @@ export class MeasuredChild {
   #output = '';
 
   constructor(options: ChildOptions) {
-    const { name, args, env, profile } = options;
+    const { name, args, env, profile, preload, onMessage } = options;
     const profiling = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
+    const imports = ['--import', meter, ...(preload ? ['--import', preload.href] : [])];
     this.#name = name;
-    this.#child = spawn(process.execPath, [...profiling, '--import', meter, ...args], {
+    this.#child = spawn(process.execPath, [...profiling, ...imports, ...args], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
+    if (onMessage !== undefined) this.#child.on('message', onMessage);
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on('data', (chunk: Buffer) => {
         this.#output = (this.#output + chunk.toString()).slice(-OUTPUT_CHARACTERS_MAX);
@@ -74,10 +80,12 @@ export class MeasuredChild {
   }
 
   async usage(): Promise<Usage> {
-    const answer = once(this.#child, 'message');
+    const messages = on(this.#child, 'message', { close: ['exit'] });
     this.#child.send('usage');
-    const [usage] = await answer;
-    return usage as Usage;
+    for await (const [message] of messages) {
+      if ((message as Partial<Usage>).cpuUs !== undefined) return message as Usage;
+    }
+    throw new Error(`${this.#name} ended: ${this.#output}`);
   }
 
   /** Asks the child to end; kills it after 15 s. */

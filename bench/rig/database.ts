@@ -13,12 +13,16 @@ const DATABASE = 'stowage';
 
 /** A migrated database. */
 export interface BenchDatabase {
+  /** Its nodes, and what may be done to them. */
+  readonly cluster: EmbeddedCluster;
   /** The superuser's, on the primary. */
   readonly adminUrl: string;
   /** The service's, with all nodes. */
   readonly serviceUrl: string;
   /** The service's, on the primary alone. */
   readonly primaryUrl: string;
+  /** The service's, on these ports of this machine: of some nodes, or of proxies before them. */
+  urlAt(ports: readonly number[]): string;
   /** Resolves once every standby has what was committed. */
   whenReplicated(): Promise<void>;
   stop(): Promise<void>;
@@ -38,9 +42,11 @@ export async function startDatabase(standbys: number): Promise<BenchDatabase> {
     await migrateUp({ database: adminUrl });
     await createServiceLogin(adminUrl, LOGIN);
     return {
+      cluster,
       adminUrl,
-      serviceUrl: serviceUrl([cluster.primary, ...cluster.standbys]),
-      primaryUrl: serviceUrl([cluster.primary]),
+      serviceUrl: urlAt([cluster.primary, ...cluster.standbys].map(({ port }) => port)),
+      primaryUrl: urlAt([cluster.primary.port]),
+      urlAt,
       whenReplicated: async () => {
         await Promise.all(cluster.standbys.map(({ name }) => cluster.waitUntilCaughtUp(name)));
       },
@@ -52,8 +58,8 @@ export async function startDatabase(standbys: number): Promise<BenchDatabase> {
   }
 }
 
-function serviceUrl(nodes: EmbeddedCluster['nodes']): string {
-  const hosts = nodes.map(({ port }) => `127.0.0.1:${port}`).join(',');
+function urlAt(ports: readonly number[]): string {
+  const hosts = ports.map((port) => `127.0.0.1:${port}`).join(',');
   return `postgres://${LOGIN.user}:${LOGIN.password}@${hosts}/${DATABASE}`;
 }
 

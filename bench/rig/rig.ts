@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
 import { MeasuredChild } from './child.js';
 import { type BenchDatabase, connect, startDatabase } from './database.js';
-import { type BenchServer, startServer } from './server.js';
+import { type BenchServer, type BenchServerOptions, startServer } from './server.js';
 import type { SharedDatabases } from './shared-databases.js';
 
 const tsx = import.meta.resolve('tsx');
@@ -52,10 +52,13 @@ export class Rig {
     this.#endings.push(end);
   }
 
-  /** Starts the lane's database: one call a lane. */
-  async startDatabase(): Promise<BenchDatabase> {
+  /**
+   * Starts the lane's database: one call a lane.
+   * @param standbys where the lane needs a number of its own
+   */
+  async startDatabase(standbys: number = this.#options.standbys): Promise<BenchDatabase> {
     this.progress('starting the cluster');
-    const database = await startDatabase(this.#options.standbys);
+    const database = await startDatabase(standbys);
     this.defer(() => database.stop());
     return database;
   }
@@ -90,9 +93,12 @@ export class Rig {
   }
 
   /** Starts the built server on the database. */
-  async startServer(database: BenchDatabase): Promise<BenchServer> {
+  async startServer(
+    database: BenchDatabase,
+    options: BenchServerOptions = {},
+  ): Promise<BenchServer> {
     this.progress('starting the server');
-    const server = await startServer(database, this.#options.profile);
+    const server = await startServer(database, this.#options.profile, options);
     this.defer(() => server.child.stop());
     return server;
   }

@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { MeasuredChild } from './child.js';
+import { type ChildOptions, MeasuredChild } from './child.js';
 import type { BenchDatabase } from './database.js';
 
 const mainFile = fileURLToPath(new URL('../../dist/src/main.js', import.meta.url));
@@ -17,19 +17,28 @@ export interface BenchServer {
   readonly http: string;
 }
 
+/** What differs from the usual server. */
+export interface BenchServerOptions extends Pick<ChildOptions, 'preload' | 'onMessage'> {
+  /** Where the nodes are; default: all of the database's. */
+  readonly serviceUrl?: string;
+}
+
 /** Starts `stowage serve` and waits until it is ready. */
 export async function startServer(
   database: BenchDatabase,
   profile: string | undefined,
+  options: BenchServerOptions = {},
 ): Promise<BenchServer> {
+  const { serviceUrl = database.serviceUrl, ...rest } = options;
   const grpc = `127.0.0.1:${await freePort()}`;
   const http = `127.0.0.1:${await freePort()}`;
   const child = new MeasuredChild({
     name: 'the server',
     args: [mainFile, 'serve'],
     profile,
+    ...rest,
     env: {
-      DATABASE_URL: database.serviceUrl,
+      DATABASE_URL: serviceUrl,
       STOWAGE_GRPC_ADDRESS: grpc,
       STOWAGE_HTTP_ADDRESS: http,
       STOWAGE_LOG_LEVEL: 'warn',

@@ -1,4 +1,7 @@
-/** `stowage serve`: serves an existing database until it is told to stop. */
+/**
+ * `stowage serve`: serves an existing database until it is told to stop. SIGHUP has it read its
+ * nodes and its password again.
+ */
 
 import { Command } from 'commander';
 import type { Config } from '../config.js';
@@ -29,7 +32,10 @@ export function serveCommand(dependencies: ServeDependencies): Command {
           log: dependencies.print,
         });
       }
-      const server = await startServer(config, dependencies.print);
+      let server: RunningServer | undefined;
+      // From the first moment: one that comes during the start must not end it.
+      process.on('SIGHUP', () => void server?.reload(() => dependencies.config().postgres));
+      server = await startServer(config, dependencies.print);
       dependencies.print(readyLine(server));
       await shutdownAsked();
       dependencies.print('stopping; a second signal ends at once');

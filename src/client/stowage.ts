@@ -1,6 +1,7 @@
 /** Everything a program needs of a Stowage service, over one connection. */
 
 import type { Client } from '@connectrpc/connect';
+import { ClusterService } from '../../gen/stowage/v1/cluster_service_pb.js';
 import { ProjectService } from '../../gen/stowage/v1/project_service_pb.js';
 import { StorageService } from '../../gen/stowage/v1/storage_service_pb.js';
 import { createClient } from './client.js';
@@ -15,6 +16,8 @@ export interface Stowage
   readonly storage: Client<typeof StorageService>;
   /** Projects. */
   readonly projects: Client<typeof ProjectService>;
+  /** The database nodes behind the server. */
+  readonly cluster: Client<typeof ClusterService>;
   /** For `createClient` with another service of the same server. */
   readonly transport: StowageTransport;
 }
@@ -31,6 +34,7 @@ export function createStowage(options: TransportOptions): Stowage {
   return {
     storage: createClient(StorageService, transport),
     projects: createClient(ProjectService, transport),
+    cluster: createClient(ClusterService, transport),
     transport,
     get state() {
       return transport.state;

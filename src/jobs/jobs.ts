@@ -5,10 +5,16 @@ import { cleanRequestLogJob } from './clean-request-log.js';
 import { ensurePartitionsJob } from './ensure-partitions.js';
 import { expireObjectsJob } from './expire-objects.js';
 import { createRunningJob, type Job, type JobOptions, type RunningJob } from './job.js';
+import { noteTimelineJob } from './note-timeline.js';
 
 /** Every job there is. */
 export function allJobs(router: Router): readonly Job[] {
-  return [ensurePartitionsJob(router), cleanRequestLogJob(router), expireObjectsJob(router)];
+  return [
+    ensurePartitionsJob(router),
+    cleanRequestLogJob(router),
+    expireObjectsJob(router),
+    noteTimelineJob(router),
+  ];
 }
 
 /** All jobs as one: started together, stopped together, each in its own time. */

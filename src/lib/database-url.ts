@@ -91,6 +91,21 @@ export function parseNodes(list: string, portDefault: number): readonly Database
   });
 }
 
+/**
+ * Parses a file of nodes: the same, separated by commas or line ends; empty lines and those that
+ * begin with # count for nothing.
+ * @throws Error when there is no node, one stands there twice, or is none
+ */
+export function parseNodesFile(text: string, portDefault: number): readonly DatabaseNode[] {
+  const lines = text.split(/\r?\n/).filter((line) => !line.trim().startsWith('#'));
+  const items = lines.flatMap((line) => line.split(',')).filter((item) => item.trim() !== '');
+  if (items.length === 0) throw new Error('names no node; write host or host:port a line');
+  const nodes = parseNodes(items.join(','), portDefault);
+  const addresses = new Set(nodes.map(({ host, port }) => `${host} ${port}`));
+  if (addresses.size < nodes.length) throw new Error('names a node twice');
+  return nodes;
+}
+
 /** Consoles of providers show `[YOUR-PASSWORD]` or stars, and no shell fills in a `${...}` here. */
 const placeholder = /^(?:\[?your[-_ ]?password\]?|<[^>]*>|[*•]+|\$\{[^}]*\}|\$\([^)]*\))$/i;
 

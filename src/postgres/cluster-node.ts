@@ -2,7 +2,9 @@
 
 import type { PostgresSettings } from '../config.js';
 import { assert } from '../lib/assert.js';
+import type { ConnectionListener, SeverScope } from './connections.js';
 import type { NodeAddress } from './driver.js';
+import { NodeLost } from './node-lost.js';
 import { ConnectionPool, type PoolSnapshot } from './pool.js';
 import { nodeName } from './topology-monitor.js';
 
@@ -35,27 +37,52 @@ export class ClusterNode {
    * @param streamQueueTimeoutMs How long a stream may wait for a connection: far longer than a
    * unary call, because it also stands in line between its slices, where its caller has items.
    */
-  constructor(settings: PostgresSettings, address: NodeAddress, streamQueueTimeoutMs: number) {
+  constructor(
+    settings: PostgresSettings,
+    address: NodeAddress,
+    streamQueueTimeoutMs: number,
+    listener: ConnectionListener,
+  ) {
     const budget = splitBudget(settings.connectionsMax);
     this.name = nodeName(address);
     this.unary = new ConnectionPool(settings, address, {
       purpose: 'unary',
       sizeMax: budget.unary,
       sizeMin: Math.min(budget.unary, settings.connectionsMin),
+      listener,
     });
     this.streams = new ConnectionPool(settings, address, {
       purpose: 'streams',
       sizeMax: budget.streams,
       sizeMin: 0,
       queueTimeoutMs: streamQueueTimeoutMs,
+      listener,
     });
   }
 
   /** How many calls have a connection or wait for one. */
   get outstanding(): number {
-    return [this.unary, this.streams]
-      .map((pool) => pool.snapshot())
-      .reduce((sum, { acquired, waiting }) => sum + acquired + waiting, 0);
+    return this.unary.outstanding + this.streams.outstanding;
+  }
+
+  /** Since when the lease that is out for longest is; undefined: none is. */
+  get lentSinceMs(): number | undefined {
+    const { lentSinceMs = Number.POSITIVE_INFINITY } = this.unary;
+    const sinceMs = Math.min(lentSinceMs, this.streams.lentSinceMs ?? Number.POSITIVE_INFINITY);
+    return sinceMs === Number.POSITIVE_INFINITY ? undefined : sinceMs;
+  }
+
+  /** Ends connections that are of no use any more, and sends away who waits for one. */
+  sever(scope: SeverScope): void {
+    const reason = new NodeLost(this.name);
+    this.unary.sever(scope, reason);
+    this.streams.sever(scope, reason);
+  }
+
+  /** Ends connections to other addresses than these as soon as nobody has them. */
+  keepOnly(addresses: ReadonlySet<string>): void {
+    this.unary.keepOnly(addresses);
+    this.streams.keepOnly(addresses);
   }
 
   snapshot(): { readonly unary: PoolSnapshot; readonly streams: PoolSnapshot } {
@@ -65,5 +92,11 @@ export class ClusterNode {
   /** Waits for leases at most `timeoutMs`, then destroys what is left. */
   async close(timeoutMs: number): Promise<void> {
     await Promise.all([this.unary.close(timeoutMs), this.streams.close(timeoutMs)]);
+  }
+
+  /** The same for a node that others take the place of: who comes or waits is sent elsewhere. */
+  async retire(timeoutMs: number): Promise<void> {
+    const reason = new NodeLost(this.name);
+    await Promise.all([this.unary.close(timeoutMs, reason), this.streams.close(timeoutMs, reason)]);
   }
 }

@@ -155,9 +155,9 @@ export function createBareConnection(settings: PostgresSettings): DriverConnecti
   } as pg.ConnectionConfig) as unknown as DriverConnection;
 }
 
-/** Ends a connection at once, whatever it is doing. */
-export function destroyClient(client: DriverClient): void {
-  client.connection.stream.destroy();
+/** Ends a connection at once, whatever it is doing; `reason` becomes the error of that. */
+export function destroyClient(client: DriverClient, reason?: Error): void {
+  client.connection.stream.destroy(reason);
 }
 
 /** True for an error that the server sent; false for one of the socket or of the driver. */

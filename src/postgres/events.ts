@@ -33,16 +33,17 @@ export interface TopologyEvent {
   readonly cause: unknown;
 }
 
-/** Something that the service does to a node by itself has failed; it will be tried again. */
-export interface TroubleEvent {
+/** Something was recorded in a node's data about its history, or could not be. */
+export interface HistoryEvent {
   readonly node: string;
-  /** What failed, for a person. */
+  /** What, for a person. */
   readonly detail: string;
+  /** Why it failed, to be tried again at the next probe; undefined: it did not. */
   readonly cause: unknown;
 }
 
-/** Publishes a {@link TroubleEvent}. */
-export const troubleChannel = channel('stowage:postgres:trouble');
+/** Publishes a {@link HistoryEvent}. */
+export const historyChannel = channel('stowage:postgres:history');
 
 /** Publishes a {@link QueryEvent} for each statement. */
 export const queryChannel = channel('stowage:postgres:query');

@@ -22,6 +22,7 @@ import {
   type Notice,
   type Submission,
 } from './driver.js';
+import { NodeLost } from './node-lost.js';
 import { type Step, type StepResult, Unit } from './unit.js';
 
 /** How a connection is given back. */
@@ -38,6 +39,8 @@ export interface Observed {
   /** Of the steps that were completed. */
   readonly results: readonly StepResult[];
   readonly notices: readonly Notice[];
+  /** False where the connection was gone before: the server has seen nothing of it. */
+  readonly isSent: boolean;
   /** Of the server or the driver; undefined when all steps were completed. */
   readonly error: unknown;
 }
@@ -114,11 +117,14 @@ export class Lease {
     } finally {
       this.client.off('notice', onNotice);
     }
-    return { results: unit.results, notices, error };
+    return { results: unit.results, notices, isSent: unit.isSent, error };
   }
 
-  /** Hands a submission to the driver. */
+  /** Hands a submission to the driver. @throws NodeLost where the router ended the connection */
   submit(submission: Submission): void {
+    const { errored } = this.client.connection.stream;
+    // The driver would say that the connection is lost, which looks like news of the node.
+    if (errored instanceof NodeLost) throw errored;
     try {
       this.client.query(submission);
     } catch (error) {

@@ -1,23 +1,23 @@
 /**
  * Connections of one node for one purpose: a fixed number, and a bounded, fair line of callers that
- * wait for one. The driver's pool keeps the connections; the line is ours, for the driver's has
- * neither a bound nor a way to leave it.
+ * wait for one.
  */
 
-import pg from 'pg';
 import type { PostgresSettings } from '../config.js';
 import { StowageError } from '../errors.js';
 import { type Deferred, deferred } from '../lib/deferred.js';
 import { type Limits, settlesWithin, within } from '../lib/interruption.js';
 import {
-  asDriverClient,
-  type DriverClient,
-  destroyClient,
-  driverConfig,
-  type NodeAddress,
-  type Purpose,
-} from './driver.js';
+  CONNECTION_TIMES,
+  type Connection,
+  type ConnectionListener,
+  Connections,
+  type ConnectionTimes,
+  type SeverScope,
+} from './connections.js';
+import type { NodeAddress, Purpose } from './driver.js';
 import { interruptionError, Lease, type ReleaseState } from './lease.js';
+import type { NodeLost } from './node-lost.js';
 
 /** A pool at one moment, in the words of the field. */
 export interface PoolSnapshot {
@@ -39,14 +39,14 @@ export interface PoolOptions {
   readonly sizeMin: number;
   /** How long a call may wait in line; default: the settings' `queueTimeoutMs`. */
   readonly queueTimeoutMs?: number;
+  /** Default: {@link CONNECTION_TIMES}. */
+  readonly times?: ConnectionTimes;
+  /** How often idle connections are looked after; default 5,000. */
+  readonly tendIntervalMs?: number;
+  readonly listener?: ConnectionListener;
 }
 
-/** Idle connections beyond the minimum are closed after this long. */
-const IDLE_TIMEOUT_MS = 60_000;
-
-/** A connection's greatest age; the jitter keeps those that began at once from ending at once. */
-const CONNECTION_AGE_MAX_MS = 30 * 60_000;
-const CONNECTION_AGE_JITTER = 0.25;
+const TEND_INTERVAL_MS = 5_000;
 
 /** What RetryInfo tells callers that found the line too long. */
 const OVERLOADED_RETRY_DELAY_MS = 500;
@@ -63,50 +63,40 @@ export class ConnectionPool {
   readonly #settings: PostgresSettings;
   readonly #node: NodeAddress;
   readonly #options: PoolOptions;
-  readonly #pool: pg.Pool;
-  readonly #clients = new Set<DriverClient>();
-  readonly #expiresAtMs = new WeakMap<DriverClient, number>();
+  readonly #connections: Connections;
+  readonly #tending: NodeJS.Timeout;
   /** In the order of arrival. */
   readonly #waiting = new Set<Turn>();
   #acquired = 0;
-  #isClosing = false;
+  /** The minimum is kept open: the node has come up, and was not severed since. */
+  #isWarm = false;
+  /** Why nobody is let in any more. */
+  #closedBy: Error | undefined;
   readonly #empty = deferred<void>();
 
   constructor(settings: PostgresSettings, node: NodeAddress, options: PoolOptions) {
     this.#settings = settings;
     this.#node = node;
     this.#options = options;
-    this.#pool = new pg.Pool({
-      ...driverConfig(settings, node, options.purpose),
-      max: options.sizeMax,
-      min: options.sizeMin,
-      idleTimeoutMillis: IDLE_TIMEOUT_MS,
-    });
-    // Both are told of the end of idle connections too; the pool forgets those by itself.
-    this.#pool.on('error', () => undefined);
-    this.#pool.on('connect', (client) => this.#adopt(asDriverClient(client)));
-    this.#pool.on('remove', (client) => this.#clients.delete(asDriverClient(client)));
-  }
-
-  #adopt(client: DriverClient): void {
-    client.on('error', () => undefined);
-    const jitter = 1 - Math.random() * CONNECTION_AGE_JITTER;
-    this.#expiresAtMs.set(client, performance.now() + CONNECTION_AGE_MAX_MS * jitter);
-    this.#clients.add(client);
+    const { purpose, times = CONNECTION_TIMES, listener } = options;
+    this.#connections = new Connections(settings, node, purpose, times, listener);
+    const { tendIntervalMs = TEND_INTERVAL_MS } = options;
+    this.#tending = setInterval(() => this.#tend(), tendIntervalMs).unref();
   }
 
   /**
    * Borrows a connection, waiting in line for at most the queue's timeout.
-   * @throws StowageError OVERLOADED, DRAINING, the signal's reason or DEADLINE_EXCEEDED; else what
-   * the driver said of connecting.
+   * @throws StowageError OVERLOADED, DRAINING, the signal's reason or DEADLINE_EXCEEDED; NodeLost;
+   * else what the driver said of connecting.
    */
   async acquire(limits: Limits): Promise<Lease> {
-    if (this.#isClosing) throw new StowageError('DRAINING');
+    if (this.#closedBy !== undefined) throw this.#closedBy;
     if (limits.signal.aborted) throw interruptionError('aborted', limits);
     if (this.#acquired < this.#options.sizeMax) this.#acquired += 1;
     else await this.#waitForTurn(limits);
-    const client = await this.#connect(limits);
-    return new Lease(this.#settings, this.#node, client, (state) => this.#take(client, state));
+    const connection = this.#connections.lendWarm() ?? (await this.#connect(limits));
+    const onRelease = (state: ReleaseState) => this.#take(connection, state);
+    return new Lease(this.#settings, this.#node, connection.client, onRelease);
   }
 
   async #waitForTurn(limits: Limits): Promise<void> {
@@ -131,42 +121,52 @@ export class ConnectionPool {
   }
 
   /** The place is held until the attempt ends, so that connections never exceed the budget. */
-  async #connect(limits: Limits): Promise<DriverClient> {
-    const connecting = this.#pool.connect();
+  async #connect(limits: Limits): Promise<Connection> {
+    const connecting = this.#connections.lend();
     try {
       const outcome = await within(connecting, limits);
-      if ('value' in outcome) return asDriverClient(outcome.value);
-      connecting.then(
-        (client) => {
-          client.release();
-          this.#passTurn();
-        },
-        () => this.#passTurn(),
-      );
-      throw interruptionError(outcome.interruption, limits);
+      if ('value' in outcome) return outcome.value;
     } catch (error) {
-      if (!(error instanceof StowageError)) this.#passTurn();
+      this.#passTurn();
       throw error;
     }
+    connecting.then(
+      (connection) => this.#take(connection, 'clean'),
+      () => this.#passTurn(),
+    );
+    throw interruptionError(limits.signal.aborted ? 'aborted' : 'deadline', limits);
   }
 
-  /** Opens connections until the minimum is there. Failure is no matter: the next call tells. */
-  async warm(limits: Limits): Promise<void> {
-    if (this.#pool.totalCount >= this.#options.sizeMin) return;
-    // All of them at once: fewer would be given the idle ones, and open none.
-    const leases = await Promise.allSettled(
-      Array.from({ length: this.#options.sizeMin }, () => this.acquire(limits)),
-    );
-    for (const lease of leases) {
-      if (lease.status === 'fulfilled') lease.value.release('clean');
+  /**
+   * Opens connections until the minimum is there, and keeps it there until the pool is severed.
+   * Failure is no matter: it is tried again, and the next call tells.
+   */
+  async warm(): Promise<void> {
+    this.#isWarm = true;
+    const { sizeMin, sizeMax } = this.#options;
+    const missing = Math.min(sizeMin - this.#connections.size, sizeMax - this.#acquired);
+    if (this.#closedBy !== undefined || missing <= 0) return;
+    await Promise.all(Array.from({ length: missing }, () => this.#openAhead()));
+  }
+
+  async #openAhead(): Promise<void> {
+    this.#acquired += 1;
+    try {
+      this.#connections.giveBack(await this.#connections.open(), true);
+    } catch {
+      // The node's own probe tells why.
+    } finally {
+      this.#passTurn();
     }
   }
 
-  #take(client: DriverClient, state: ReleaseState): void {
-    const isExpired = performance.now() >= (this.#expiresAtMs.get(client) ?? 0);
-    const isDiscarded = state === 'discard';
-    if (isDiscarded) destroyClient(client);
-    (client as unknown as pg.PoolClient).release(isDiscarded || isExpired);
+  #tend(): void {
+    this.#connections.tend(this.#options.sizeMin);
+    if (this.#isWarm) void this.warm();
+  }
+
+  #take(connection: Connection, state: ReleaseState): void {
+    this.#connections.giveBack(connection, state === 'clean');
     this.#passTurn();
   }
 
@@ -179,31 +179,60 @@ export class ConnectionPool {
       return;
     }
     this.#acquired -= 1;
-    if (this.#isClosing && this.#acquired === 0) this.#empty.resolve();
+    if (this.#closedBy !== undefined && this.#acquired === 0) this.#empty.resolve();
+  }
+
+  /** How many have a connection or wait for one. */
+  get outstanding(): number {
+    return this.#acquired + this.#waiting.size;
+  }
+
+  /** Since when the connection that is out for longest is; undefined: none is. */
+  get lentSinceMs(): number | undefined {
+    return this.#connections.lentSinceMs;
   }
 
   snapshot(): PoolSnapshot {
     return {
-      size: this.#pool.totalCount,
-      idle: this.#pool.idleCount,
+      size: this.#connections.size,
+      idle: this.#connections.idle,
       acquired: this.#acquired,
       waiting: this.#waiting.size,
       sizeMax: this.#options.sizeMax,
     };
   }
 
-  /** Takes no more callers, waits for leases at most `timeoutMs`, then destroys what is left. */
-  async close(timeoutMs: number): Promise<void> {
-    if (this.#isClosing) return;
-    this.#isClosing = true;
-    for (const turn of this.#waiting) turn.came.reject(new StowageError('DRAINING'));
+  /**
+   * Gives the node up as it is: ends connections by `scope`, and sends away who waits for one, for
+   * other nodes may be free.
+   */
+  sever(scope: SeverScope, reason: NodeLost): void {
+    this.#isWarm = false;
+    this.#dismiss(reason);
+    this.#connections.sever(scope, reason);
+  }
+
+  #dismiss(reason: Error): void {
+    for (const turn of this.#waiting) turn.came.reject(reason);
     this.#waiting.clear();
-    const ended = this.#pool.end();
-    await settlesWithin(this.#acquired > 0 ? this.#empty.promise : ended, timeoutMs);
-    // What is left is out, or has said goodbye to a host that may be silent: its socket would keep
-    // the process alive.
-    for (const client of this.#clients) destroyClient(client);
-    await settlesWithin(ended, timeoutMs);
+  }
+
+  /** Ends connections to other addresses than these as soon as nobody has them. */
+  keepOnly(addresses: ReadonlySet<string>): void {
+    this.#connections.keepOnly(addresses);
+  }
+
+  /**
+   * Takes no more callers, waits for leases at most `timeoutMs`, then destroys what is left. May be
+   * called again with less patience.
+   * @param reason told to who waits or comes.
+   */
+  async close(timeoutMs: number, reason: Error = new StowageError('DRAINING')): Promise<void> {
+    this.#closedBy ??= reason;
+    clearInterval(this.#tending);
+    this.#dismiss(reason);
+    if (this.#acquired > 0) await settlesWithin(this.#empty.promise, timeoutMs);
+    await this.#connections.close();
   }
 }
 

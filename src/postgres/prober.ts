@@ -15,6 +15,7 @@ import {
   isServerError,
   type NodeAddress,
 } from './driver.js';
+import type { HostWatch } from './host-watch.js';
 import { reportOf } from './node-report.js';
 import type { NodeReport } from './router-state.js';
 import { classify } from './sqlstate.js';
@@ -38,14 +39,15 @@ const END_TIMEOUT_MS = 500;
 /** What is recorded waits for the disk. */
 const RECORD_TIMEOUT_MS = 5_000;
 
-/** A timer that comes this late tells of this process, not of the node. */
-const LATE_MS = 100;
+/** What has arrived by the time of a timer is read within this; later, where the timer was late. */
+const READ_MS = 10;
 
 /** One prober a node. */
 export class Prober {
   readonly #settings: PostgresSettings;
   readonly #node: NodeAddress;
   readonly #onObservation: ObservationListener;
+  readonly #host: HostWatch;
   readonly #first = deferred<void>();
   /** Intervals that were asked for, by who waits. */
   readonly #paces = new Set<{ readonly intervalMs: number }>();
@@ -53,7 +55,7 @@ export class Prober {
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #record:
-    | { readonly steps: readonly Step[]; readonly onError: (error: unknown) => void }
+    | { readonly steps: readonly Step[]; readonly onEnd: (error: unknown) => void }
     | undefined;
   #isClosed = false;
   /** Asked for while a probe was on its way: what that one sees may be older. */
@@ -61,10 +63,16 @@ export class Prober {
   /** The last probe went unanswered: the next connection attempt only confirms it. */
   #isSilent = false;
 
-  constructor(settings: PostgresSettings, node: NodeAddress, onObservation: ObservationListener) {
+  constructor(
+    settings: PostgresSettings,
+    node: NodeAddress,
+    onObservation: ObservationListener,
+    host: HostWatch,
+  ) {
     this.#settings = settings;
     this.#node = node;
     this.#onObservation = onObservation;
+    this.#host = host;
   }
 
   /** Begins. Resolves after the first probe, whatever it saw. */
@@ -84,6 +92,11 @@ export class Prober {
     this.#running = this.#beat();
   }
 
+  /** Probes at once, unless a probe is on its way. */
+  check(): void {
+    if (this.#running === undefined) this.wake();
+  }
+
   /** Probes at least this often until the returned function is called. */
   hurry(intervalMs: number): () => void {
     const pace = { intervalMs };
@@ -97,9 +110,10 @@ export class Prober {
   /**
    * Runs steps in one transaction that does not wait for standbys, then probes again. Asked for
    * again before it has run, the later one counts.
+   * @param onEnd told why it failed, or undefined.
    */
-  record(steps: readonly Step[], onError: (error: unknown) => void): void {
-    this.#record = { steps: [{ statement: commitLocally, params: [] }, ...steps], onError };
+  record(steps: readonly Step[], onEnd: (error: unknown) => void): void {
+    this.#record = { steps: [{ statement: commitLocally, params: [] }, ...steps], onEnd };
     this.wake();
   }
 
@@ -131,7 +145,7 @@ export class Prober {
     const unit = new Unit(record.steps);
     this.#client.query(unit);
     if (!(await settlesWithin(unit.done, RECORD_TIMEOUT_MS))) this.#drop();
-    await unit.done.catch(record.onError);
+    await unit.done.then(() => record.onEnd(undefined), record.onEnd);
   }
 
   async #observe(): Promise<void> {
@@ -140,10 +154,13 @@ export class Prober {
       this.#client ??= await this.#connect();
       const report = await this.#ask(this.#client);
       this.#isSilent = false;
-      if (!this.#isClosed) this.#onObservation({ kind: 'report', report }, undefined);
+      if (this.#isClosed) return;
+      this.#onObservation({ kind: 'report', report }, undefined);
+      void this.#checkHost(this.#client);
     } catch (error) {
       this.#drop();
       if (this.#isClosed) return;
+      this.#host.doubt();
       // The end of an idle connection says little of the node: a fresh one is tried first. What a
       // fresh one meets counts, for to try again at once would be a busy loop.
       if (isReused) this.#isWoken = true;
@@ -151,6 +168,19 @@ export class Prober {
       if (this.#isSilent) this.#onObservation({ kind: 'silent' }, error);
       else if (!isReused) this.#onObservation({ kind: 'lost' }, error);
     }
+  }
+
+  /** Behind the probe, which a slow name server must not hold up. */
+  async #checkHost(client: DriverClient): Promise<void> {
+    const addresses = await this.#host.check();
+    const { remoteAddress } = client.connection.stream;
+    if (addresses === undefined || remoteAddress === undefined || addresses.has(remoteAddress)) {
+      return;
+    }
+    // The name leads to another server now, though this one may still answer.
+    if (this.#client !== client) return;
+    this.#drop();
+    this.wake();
   }
 
   async #connect(): Promise<DriverClient> {
@@ -182,7 +212,10 @@ export class Prober {
     if (!(await this.#answers(unit.done))) {
       throw new ProbeTimeout(`no answer within ${this.#settings.probeTimeoutMs} ms`);
     }
-    const isKept = await unit.done.then(() => true, refusesHistory);
+    const isKept = await unit.done.then(
+      () => true,
+      (error: unknown) => refusesHistory(error, unit.results.length),
+    );
     return reportOf(unit.results, askedAtMs, isKept);
   }
 
@@ -191,8 +224,8 @@ export class Prober {
     const { probeTimeoutMs } = this.#settings;
     const askedAtMs = performance.now();
     if (await settlesWithin(done, probeTimeoutMs)) return true;
-    const isLate = performance.now() - askedAtMs > probeTimeoutMs + LATE_MS;
-    return isLate && (await settlesWithin(done, probeTimeoutMs));
+    const lateMs = performance.now() - askedAtMs - probeTimeoutMs;
+    return settlesWithin(done, Math.min(probeTimeoutMs, Math.max(READ_MS, lateMs)));
   }
 
   #drop(): void {
@@ -226,8 +259,8 @@ function isTimeout(error: unknown): boolean {
 }
 
 /** A database that is not migrated has no history: who it is counts all the same. */
-function refusesHistory(error: unknown): boolean {
-  const kind = isServerError(error) ? classify(error) : 'unknown';
+function refusesHistory(error: unknown, completed: number): false {
+  const kind = isServerError(error) && completed > 0 ? classify(error) : 'unknown';
   if (kind === 'schema_mismatch' || kind === 'not_permitted') return false;
   throw error;
 }

@@ -42,7 +42,9 @@ export interface Router {
   run<Row>(statement: Statement<Row>, params: readonly unknown[], call: Call): Promise<Row[]>;
   /**
    * Runs the body in one transaction on the primary. The body's error rolls it back and is thrown;
-   * a cancelled call rolls it back, unless COMMIT has been sent.
+   * a cancelled call rolls it back, unless COMMIT has been sent. Where the transaction came to
+   * nothing through no fault of the body, the body is run again from its beginning: it may leave
+   * nothing outside of the transaction that a second run would take wrongly.
    */
   transaction<T>(call: Call, body: (transaction: Transaction) => Promise<T>): Promise<Committed<T>>;
   /**

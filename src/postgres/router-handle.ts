@@ -1,5 +1,6 @@
 /** The router's life and what it tells of the cluster, for who starts and watches it. */
 
+import type { PostgresSettings } from '../config.js';
 import type { Limits } from '../lib/interruption.js';
 import type { TopologyEvent } from './events.js';
 import type { TimelineRow } from './history.js';
@@ -73,6 +74,9 @@ export interface TopologyChange {
   readonly atMs: number;
 }
 
+/** What of the settings can be changed while a router runs. */
+export type Reloadable = Pick<PostgresSettings, 'nodes' | 'password'>;
+
 /** A router with its life. Leaving its scope closes it. */
 export interface RouterHandle extends Router, AsyncDisposable {
   /** Signs page and resume tokens with the keys in the database. */
@@ -84,6 +88,12 @@ export interface RouterHandle extends Router, AsyncDisposable {
   start(): Promise<void>;
   /** Takes no more calls, waits for running ones at most `timeoutMs` (10,000), ends all else. */
   close(timeoutMs?: number): Promise<void>;
+  /**
+   * Takes other nodes and another password; resolves once each new node was probed. What is known
+   * of nodes that stay is kept, their connections too: a password counts for those that are opened
+   * from now on. Leases of nodes that are gone may end within `timeoutMs` (10,000).
+   */
+  reload(changed: Reloadable, timeoutMs?: number): Promise<void>;
   /** The cluster as it is known now. */
   topology(): TopologySnapshot;
   /**

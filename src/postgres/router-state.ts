@@ -16,6 +16,7 @@ import {
 import { bytesBehind, freshAsOf, type LagSamples, NO_SAMPLES, withSample } from './lag.js';
 import { drainedNodes, newestHistory } from './node-data.js';
 import { choosePrimary, type Election } from './primary-choice.js';
+import { SILENCES_MAX, severedBy } from './severing.js';
 import { standingOf } from './standing.js';
 
 /**
@@ -87,8 +88,11 @@ export type Effect =
     }
   /** Write down that a newer timeline is given up for this node's. */
   | { readonly kind: 'record_acceptance'; readonly node: string; readonly abandoned: Rank }
-  /** Its connections are of no use any more. */
-  | { readonly kind: 'sever'; readonly node: string }
+  /**
+   * Its connections are of no use any more: the idle ones, where one was lost and those that are
+   * lent find out by themselves; all, where they might hang for ever or serve another history.
+   */
+  | { readonly kind: 'sever'; readonly node: string; readonly scope: 'idle' | 'all' }
   /** Calls will come: open its connections ahead. */
   | { readonly kind: 'warm'; readonly node: string };
 
@@ -175,9 +179,6 @@ export interface Step {
   readonly transitions: readonly Transition[];
   readonly effects: readonly Effect[];
 }
-
-/** Silence that counts as loss. */
-const SILENCES_MAX = 2;
 
 /** What holds where nothing else is said. */
 export const STATE_LIMITS: StateLimits = { fenceMs: 30_000, laggingMs: 10_000 };
@@ -364,19 +365,15 @@ function effectsOf(former: Knowledge, next: Knowledge, election: Election): Effe
   const effects: Effect[] = [...election.effects];
   for (const node of next.nodes.values()) {
     const before = former.nodes.get(node.name);
-    const isEnded = before?.state !== node.state && isUseless(node.state);
     const isRestarted =
       before?.report !== undefined && before.report.startedAt !== node.report?.startedAt;
-    if (isEnded || isRestarted) effects.push({ kind: 'sever', node: node.name });
+    const scope = severedBy(before, node, isRestarted);
+    if (scope !== undefined) effects.push({ kind: 'sever', node: node.name, scope });
     if (isServing(node.state) && (isRestarted || !isServing(before?.state ?? 'unknown'))) {
       effects.push({ kind: 'warm', node: node.name });
     }
   }
   return effects;
-}
-
-function isUseless(state: NodeState): boolean {
-  return state === 'unreachable' || state === 'fenced';
 }
 
 function isServing(state: NodeState): boolean {

@@ -4,15 +4,17 @@
  */
 
 import type { PostgresSettings } from '../config.js';
-import { StowageError } from '../errors.js';
+import type { StowageError } from '../errors.js';
 import { assert } from '../lib/assert.js';
 import type { Limits } from '../lib/interruption.js';
 import type { Call, ServedBy } from './call.js';
 import { readTokenKeys } from './control.sql.js';
+import type { TopologyEvent } from './events.js';
 import type { Demand } from './freshness.js';
 import { read } from './reader.js';
 import type { Committed, StreamOptions, Transaction } from './router-api.js';
 import type {
+  Reloadable,
   RouterHandle,
   RouterOptions,
   TopologyChange,
@@ -26,6 +28,7 @@ import { openStream } from './stream-reader.js';
 import { systemCall } from './system-call.js';
 import { TokenKeys } from './token-keys.js';
 import { snapshotOf } from './topology-snapshot.js';
+import { watchTopology } from './topology-watch.js';
 import { write } from './writer.js';
 
 /** Makes a router; it connects to nothing before `start`. */
@@ -133,9 +136,17 @@ class NodeRouter implements RouterHandle {
     return snapshotOf(this.#routing.monitor.topology, this.#routing.nodes);
   }
 
-  // biome-ignore lint/correctness/useYield: scaffold
-  async *watch(): AsyncGenerator<TopologyChange, void, undefined> {
-    throw new StowageError('UNIMPLEMENTED');
+  watch(signal: AbortSignal, heartbeatMs: number): AsyncGenerator<TopologyChange, void, undefined> {
+    const source = {
+      topology: () => this.topology(),
+      subscribe: (listener: (event: TopologyEvent) => void) =>
+        this.#routing.monitor.subscribe(listener),
+    };
+    return watchTopology(source, signal, heartbeatMs);
+  }
+
+  reload(changed: Reloadable, timeoutMs: number = CLOSE_TIMEOUT_MS): Promise<void> {
+    return this.#routing.reload(changed, timeoutMs);
   }
 
   acceptTimeline(timeline: number, by: string, limits: Limits): Promise<void> {

@@ -11,22 +11,24 @@ import type { Token } from '../lib/token-layout.js';
 import { pause } from '../lib/wait.js';
 import type { Call, ServedBy } from './call.js';
 import { ClusterNode } from './cluster-node.js';
+import type { SeverScope } from './connections.js';
 import { demandOf } from './demand.js';
 import { publishQuery } from './events.js';
 import { type Choice, chooseNode, type Demand, type Route, routeTo } from './freshness.js';
 import { promotionOf } from './history.js';
-import { forAtMost, interruptionError } from './lease.js';
+import { interruptionError } from './lease.js';
+import { NodeLost } from './node-lost.js';
 import { type Served, StaleRoute } from './read-check.js';
+import type { Reloadable } from './router-handle.js';
 import type { StateLimits } from './router-state.js';
 import { nodeEvidence, toStowageError } from './sqlstate.js';
 import type { Statement } from './statement.js';
 import { formatToken, parseToken } from './token.js';
 import type { TokenKeys } from './token-keys.js';
-import { TopologyMonitor } from './topology-monitor.js';
+import { nodeName, TopologyMonitor } from './topology-monitor.js';
 
 /** No statement outside of streams runs longer, whatever the call's deadline. */
 const UNARY_TIMEOUT_MAX_MS = 300_000;
-const WARM_TIMEOUT_MS = 5_000;
 /** What RetryInfo tells callers who found no node. */
 const RETRY_DELAY_MS = 1_000;
 
@@ -34,6 +36,10 @@ const RETRY_DELAY_MS = 1_000;
 const CATCH_UP_INTERVAL_MS = 5;
 /** The same while a call waits for a node or for a primary, which takes longer. */
 const NODE_INTERVAL_MS = 50;
+
+/** A lease that is out for longer is a reason to ask its node, where the last answer is as old. */
+const WATCH_AFTER_MS = 250;
+const WATCH_INTERVAL_MS = 100;
 
 /** The first pause before a repetition; each further one is twice as long. */
 const BACKOFF_MS = 10;
@@ -64,16 +70,55 @@ export class Routing {
   readonly settings: PostgresSettings;
   readonly monitor: TopologyMonitor;
   readonly streamQueueTimeoutMs: number;
-  readonly #nodes = new Map<string, ClusterNode>();
+  #nodes: ReadonlyMap<string, ClusterNode> = new Map();
+  /** Taken from the settings; their leases end. */
+  readonly #retired = new Set<ClusterNode>();
+  readonly #watching: NodeJS.Timeout;
 
   constructor(settings: PostgresSettings, streamQueueTimeoutMs: number, limits: StateLimits) {
-    this.settings = settings;
+    // A copy, and the one that all below look at: a reload changes it.
+    this.settings = { ...settings };
     this.streamQueueTimeoutMs = streamQueueTimeoutMs;
-    for (const address of settings.nodes) {
-      const node = new ClusterNode(settings, address, streamQueueTimeoutMs);
-      this.#nodes.set(node.name, node);
+    this.#nodes = this.#nodesAt(settings.nodes);
+    this.monitor = new TopologyMonitor(this.settings, this, limits);
+    this.#watching = setInterval(() => this.#watchLeases(), WATCH_INTERVAL_MS).unref();
+  }
+
+  #nodesAt(addresses: PostgresSettings['nodes']): ReadonlyMap<string, ClusterNode> {
+    const nodes = addresses.map((address): [string, ClusterNode] => {
+      const name = nodeName(address);
+      const known = this.#nodes.get(name);
+      if (known !== undefined) return [name, known];
+      const listener = {
+        onRole: (role: Route['role']) => this.#hear(name, role),
+        onSilence: () => this.monitor.ask(name),
+      };
+      const { settings, streamQueueTimeoutMs } = this;
+      return [name, new ClusterNode(settings, address, streamQueueTimeoutMs, listener)];
+    });
+    return new Map(nodes);
+  }
+
+  /**
+   * A session lives on through a promotion and says so with its next answer; what is known of the
+   * node may be older.
+   */
+  #hear(name: string, role: Route['role']): void {
+    const report = this.monitor.topology.nodes.get(name)?.report;
+    if (report !== undefined && report.role !== role) this.monitor.ask(name);
+  }
+
+  /**
+   * What was sent to a host that has fallen silent hangs until the prober finds out: nodes whose
+   * leases are out for long are asked more often. One timer for all, for one a query costs more.
+   */
+  #watchLeases(): void {
+    const beforeMs = performance.now() - WATCH_AFTER_MS;
+    for (const { name, lentSinceMs } of this.#nodes.values()) {
+      if (lentSinceMs === undefined || lentSinceMs > beforeMs) continue;
+      const askedAtMs = this.monitor.topology.nodes.get(name)?.report?.askedAtMs ?? 0;
+      if (askedAtMs < beforeMs) this.monitor.check(name);
     }
-    this.monitor = new TopologyMonitor(settings, this, limits);
   }
 
   /** In the order of the settings. */
@@ -81,21 +126,44 @@ export class Routing {
     return [...this.#nodes.values()];
   }
 
-  /** The node that a route leads to. */
+  /** The node that a route leads to. @throws NodeLost */
   nodeOf({ node: name }: Route): ClusterNode {
     const node = this.#nodes.get(name);
-    assert(node !== undefined, 'a route leads to a node');
+    // A reload has taken it away since.
+    if (node === undefined) throw new NodeLost(name);
     return node;
   }
 
   /** A node that comes up gets its warm connections before the calls come. */
   warm(name: string): void {
-    void this.#nodes.get(name)?.unary.warm(forAtMost(WARM_TIMEOUT_MS));
+    void this.#nodes.get(name)?.unary.warm();
   }
 
   /** Ends the connections of a node that are of no use any more. */
-  sever(_name: string): void {
-    // Filled in with the pools' part.
+  sever(name: string, scope: SeverScope): void {
+    this.#nodes.get(name)?.sever(scope);
+  }
+
+  /** Ends a node's connections to other addresses than these. */
+  keepOnly(name: string, addresses: ReadonlySet<string>): void {
+    this.#nodes.get(name)?.keepOnly(addresses);
+  }
+
+  /**
+   * Takes other nodes and another password. Leases of nodes that are gone may end within
+   * `timeoutMs`.
+   * @returns once each new one was probed.
+   */
+  async reload({ nodes, password }: Reloadable, timeoutMs: number): Promise<void> {
+    Object.assign(this.settings, { nodes, password });
+    const former = this.nodes;
+    this.#nodes = this.#nodesAt(nodes);
+    for (const node of former) {
+      if (this.#nodes.has(node.name)) continue;
+      this.#retired.add(node);
+      void node.retire(timeoutMs).then(() => this.#retired.delete(node));
+    }
+    await this.monitor.setNodes(nodes);
   }
 
   /** What a statement needs of its node, by its intent and its call. */
@@ -215,7 +283,9 @@ export class Routing {
 
   /** Waits for leases at most `timeoutMs`, then ends all else. */
   async close(timeoutMs: number): Promise<void> {
-    await Promise.all(this.nodes.map((node) => node.close(timeoutMs)));
+    clearInterval(this.#watching);
+    const nodes = [...this.nodes, ...this.#retired];
+    await Promise.all(nodes.map((node) => node.close(timeoutMs)));
     await this.monitor.close();
   }
 }

@@ -5,6 +5,7 @@
 
 import { type Reason, StowageError } from '../errors.js';
 import { isServerError } from './driver.js';
+import { NodeLost } from './node-lost.js';
 import { StaleRoute } from './read-check.js';
 
 /** What kind of thing went wrong. */
@@ -80,7 +81,8 @@ export function classify(error: unknown): FailureClass {
     if (code === '40001' && error.severity === 'FATAL') return 'connection_lost';
     return byState[code] ?? byStateClass[code.slice(0, 2)] ?? 'unknown';
   }
-  if (isSocketError(error) || isDriverError(error)) return 'connection_lost';
+  const isLost = error instanceof NodeLost || isSocketError(error) || isDriverError(error);
+  if (isLost) return 'connection_lost';
   return 'unknown';
 }
 
@@ -89,6 +91,8 @@ const sessionStates = new Set(['25P03', '57P05', '40001']);
 
 /** What an error says of the node, as opposed to the statement; undefined: nothing. */
 export function nodeEvidence(error: unknown): 'lost' | 'demoted' | 'crowded' | undefined {
+  // What the router did itself is known, and would else be told of a node that has come back.
+  if (error instanceof NodeLost) return undefined;
   if (isServerError(error) && sessionStates.has(error.code ?? '')) return undefined;
   switch (classify(error)) {
     case 'connection_lost':
@@ -162,8 +166,8 @@ function isDriverError(error: unknown): boolean {
 
 /** Where an error happened. */
 export interface FailureContext {
-  /** `commit`: COMMIT had been sent, so that a lost connection leaves the outcome open. */
-  readonly phase: 'read' | 'write' | 'commit';
+  /** `write`: nothing was committed; who cannot tell does not come here. */
+  readonly phase: 'read' | 'write';
   /** The node's name. */
   readonly node: string;
   /** On the clock of `performance.now()`. */
@@ -210,7 +214,6 @@ function reasonFor(failure: FailureClass, context: FailureContext): Answer {
       // A statement that says it reads and writes is a defect wherever it runs.
       return { reason: context.phase === 'read' ? 'INTERNAL' : 'NO_PRIMARY' };
     case 'connection_lost':
-      if (context.phase === 'commit') return { reason: 'COMMIT_OUTCOME_UNKNOWN' };
       return { reason: context.phase === 'write' ? 'NO_PRIMARY' : 'NO_NODE' };
     case 'not_accepting':
       return { reason: context.phase === 'read' ? 'NO_NODE' : 'NO_PRIMARY' };

@@ -65,6 +65,8 @@ export async function openStream<Batch>(
       const refusal = routing.explain(work, error);
       publish(work, startedAtMs, refusal);
       if (how.node !== undefined || !mayRepeat(refusal, route, attempts)) throw refusal;
+      // What was collected of a batch that did not become full comes again.
+      how.collector.take();
       await routing.backOff(attempts, call);
     }
   }

@@ -7,10 +7,12 @@ import type { PostgresSettings } from '../config.js';
 import { StowageError } from '../errors.js';
 import { type Deferred, deferred } from '../lib/deferred.js';
 import { type Interruption, type Limits, within } from '../lib/interruption.js';
+import type { SeverScope } from './connections.js';
 import { recordAcceptance, recordTimeline } from './control.sql.js';
 import type { NodeAddress } from './driver.js';
-import { type TopologyEvent, topologyChannel, troubleChannel } from './events.js';
+import { historyChannel, type TopologyEvent, topologyChannel } from './events.js';
 import type { Rank } from './history.js';
+import { HostWatch } from './host-watch.js';
 import { claimersOf } from './primary-choice.js';
 import { Prober } from './prober.js';
 import {
@@ -32,7 +34,9 @@ export function nodeName({ host, port }: NodeAddress): string {
 
 /** What is done with the connections of a node. */
 export interface ConnectionEffects {
-  sever(node: string): void;
+  sever(node: string, scope: SeverScope): void;
+  /** The node's name leads to these addresses and no others. */
+  keepOnly(node: string, addresses: ReadonlySet<string>): void;
   warm(node: string): void;
 }
 
@@ -62,8 +66,11 @@ export class TopologyMonitor {
 
   #addProber(node: NodeAddress): Prober {
     const name = nodeName(node);
-    const prober = new Prober(this.#settings, node, (seen, cause) =>
-      this.#take({ ...seen, node: name }, cause),
+    const prober = new Prober(
+      this.#settings,
+      node,
+      (seen, cause) => this.#take({ ...seen, node: name }, cause),
+      new HostWatch(node.host, (addresses) => this.#connections.keepOnly(name, addresses)),
     );
     this.#probers.set(name, prober);
     return prober;
@@ -90,6 +97,11 @@ export class TopologyMonitor {
     this.#probers.get(node)?.wake();
   }
 
+  /** The same, where no question is on its way already. */
+  check(node: string): void {
+    this.#probers.get(node)?.check();
+  }
+
   /** Takes in a timeline that a verified token tells of. */
   sight(timeline: number): void {
     this.#take({ kind: 'token', timeline, atMs: performance.now() }, undefined);
@@ -104,7 +116,9 @@ export class TopologyMonitor {
   }
 
   #take(event: RouterEvent, cause: unknown): void {
-    const { topology, transitions, effects } = step(this.#topology, event);
+    const former = this.#topology;
+    const { topology, transitions, effects } = step(former, event);
+    if (topology === former) return;
     this.#topology = topology;
     const about = event.kind === 'token' ? `timeline ${event.timeline}` : event.node;
     for (const { node, from, to } of transitions) {
@@ -114,6 +128,10 @@ export class TopologyMonitor {
       topologyChannel.publish(change);
     }
     for (const effect of effects) this.#do(effect);
+    if (transitions.length > 0 || hasMoved(former, topology, event)) this.#wakeWaiters();
+  }
+
+  #wakeWaiters(): void {
     for (const waiter of this.#waiters) {
       if (waiter.check()) this.#waiters.delete(waiter);
     }
@@ -122,7 +140,7 @@ export class TopologyMonitor {
   #do(effect: Effect): void {
     switch (effect.kind) {
       case 'sever':
-        this.#connections.sever(effect.node);
+        this.#connections.sever(effect.node, effect.scope);
         break;
       case 'warm':
         this.#connections.warm(effect.node);
@@ -138,14 +156,15 @@ export class TopologyMonitor {
 
   #recordTimeline({ node, timeline, wasWatched }: Effect & { kind: 'record_timeline' }): void {
     const steps = [{ statement: recordTimeline, params: [timeline, wasWatched] }];
-    this.#probers.get(node)?.record(steps, troubled(node, `timeline ${timeline} is not recorded`));
+    this.#probers.get(node)?.record(steps, telling(node, `record timeline ${timeline}`));
   }
 
   #recordAcceptance(node: string, abandoned: Rank, by: string): void {
     const timeline = this.#topology.nodes.get(node)?.report?.timeline;
     const params = [abandoned.generation + 1, timeline, abandoned.timeline, by];
     const steps = [{ statement: recordAcceptance, params }];
-    this.#probers.get(node)?.record(steps, troubled(node, `timeline ${timeline} is not accepted`));
+    const detail = `accept timeline ${timeline} instead of ${abandoned.timeline}`;
+    this.#probers.get(node)?.record(steps, telling(node, detail));
   }
 
   /**
@@ -223,6 +242,13 @@ export class TopologyMonitor {
 const OVERLOADED_RETRY_DELAY_MS = 500;
 const ACCEPT_INTERVAL_MS = 50;
 
+/** Whether a node has come further: a probe that says the same again wakes nobody. */
+function hasMoved(former: Topology, topology: Topology, event: RouterEvent): boolean {
+  if (event.kind === 'token') return true;
+  const lsnIn = ({ nodes }: Topology) => nodes.get(event.node)?.report?.lsn;
+  return lsnIn(former) !== lsnIn(topology) || former.history !== topology.history;
+}
+
 /** Passes on what was found; false while nothing is. */
 function settle<T>(came: Deferred<T>, pick: () => T | undefined): boolean {
   try {
@@ -235,6 +261,6 @@ function settle<T>(came: Deferred<T>, pick: () => T | undefined): boolean {
   return true;
 }
 
-function troubled(node: string, detail: string): (cause: unknown) => void {
-  return (cause) => troubleChannel.publish({ node, detail, cause });
+function telling(node: string, detail: string): (cause: unknown) => void {
+  return (cause) => historyChannel.publish({ node, detail, cause });
 }

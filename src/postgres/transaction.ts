@@ -7,12 +7,13 @@ import { StowageError } from '../errors.js';
 import { type Limits, within } from '../lib/interruption.js';
 import type { Call } from './call.js';
 import { begin, commit, commitTimeout, type Identity, readPosition } from './control.sql.js';
-import { isServerError, type Notice } from './driver.js';
+import type { Notice } from './driver.js';
 import { publishQuery } from './events.js';
 import type { Route } from './freshness.js';
 import { forAtMost, type Lease, type Observed, obstacleOf } from './lease.js';
 import { parseLsn } from './lsn.js';
 import { checkIdentity } from './read-check.js';
+import { mayHaveCommitted } from './rerun.js';
 import type { Transaction } from './router-api.js';
 import { writeScopeStep } from './scope.js';
 import { type FailureContext, toStowageError } from './sqlstate.js';
@@ -55,6 +56,11 @@ export class LeasedTransaction implements Transaction {
     this.#options = options;
   }
 
+  /** Why it cannot commit any more; undefined: it can. */
+  get failure(): StowageError | undefined {
+    return this.#failure;
+  }
+
   async run<Row>(statement: Statement<Row>, params: readonly unknown[]): Promise<Row[]> {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#isRunning) throw new Error(`${statement.name}: statements run one after another`);
@@ -68,7 +74,7 @@ export class LeasedTransaction implements Transaction {
       if (opening.length > 0) checkIdentity(route, results[1]?.rows[0] as Identity | undefined);
       return (results.at(-1)?.rows ?? []) as Row[];
     } catch (error) {
-      this.#failure = toStowageError(error, this.#context('write'));
+      this.#failure = toStowageError(error, this.#context());
       throw this.#failure;
     } finally {
       this.#isRunning = false;
@@ -116,9 +122,10 @@ export class LeasedTransaction implements Transaction {
       { statement: readPosition, params: [] },
     ];
     this.#hasBegun = true;
+    const commitStep = steps.findIndex((step) => step.statement === commit);
     const answer = this.#lease.runToEnd(steps, COMMIT_TIMEOUT_MS + COMMIT_ANSWER_MARGIN_MS);
     void answer.finally(onEnd);
-    return this.#read(await this.#patiently(answer));
+    return this.#read(await this.#patiently(answer), commitStep);
   }
 
   async #patiently(answer: Promise<Observed>): Promise<Observed> {
@@ -131,11 +138,17 @@ export class LeasedTransaction implements Transaction {
     });
   }
 
-  #read({ results, notices, error }: Observed): bigint {
-    const committed = results.find((result) => result.tag === 'COMMIT');
+  #read(observed: Observed, commitStep: number): bigint {
+    const { results, notices, error } = observed;
+    const committed = results[commitStep];
     if (committed === undefined) {
-      if (error === undefined) throw new StowageError('INTERNAL', { cause: 'COMMIT rolled back' });
-      throw toStowageError(error, this.#context(isRefusal(error) ? 'write' : 'commit'));
+      if (mayHaveCommitted(observed, commitStep)) {
+        throw new StowageError('COMMIT_OUTCOME_UNKNOWN', { cause: error });
+      }
+      throw toStowageError(error, this.#context());
+    }
+    if (committed.tag !== 'COMMIT') {
+      throw new StowageError('INTERNAL', { cause: 'COMMIT rolled back' });
     }
     if (notices.some(isSyncWaitGivenUp)) throw new StowageError('COMMIT_NOT_REPLICATED');
     const row = results.at(-1)?.rows[0] as (typeof readPosition)['row'];
@@ -146,18 +159,10 @@ export class LeasedTransaction implements Transaction {
     return parseLsn(row.lsn);
   }
 
-  #context(phase: FailureContext['phase']): FailureContext {
+  #context(): FailureContext {
     const { route, limits } = this.#options;
-    return { phase, node: route.node, deadlineMs: limits.deadlineMs };
+    return { phase: 'write', node: route.node, deadlineMs: limits.deadlineMs };
   }
-}
-
-/**
- * True for an answer that says the transaction was rolled back. A session that was ended, even with
- * an answer, may have committed: the server can be stopped while it waits for a standby.
- */
-function isRefusal(error: unknown): boolean {
-  return isServerError(error) && error.severity === 'ERROR';
 }
 
 function isSyncWaitGivenUp(notice: Notice): boolean {

@@ -78,6 +78,11 @@ export class Unit implements Submission {
     return this.#done.promise;
   }
 
+  /** False until the driver takes it, and for good where the connection was gone before. */
+  get isSent(): boolean {
+    return this.#connection !== undefined;
+  }
+
   /** Of the steps that were completed so far. */
   get results(): readonly StepResult[] {
     return this.#results;

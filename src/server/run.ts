@@ -6,7 +6,7 @@ import { createJobs } from '../jobs/jobs.js';
 import { NEVER } from '../lib/interruption.js';
 import { topologyChannel } from '../postgres/events.js';
 import { createRouter } from '../postgres/router.js';
-import type { RouterHandle } from '../postgres/router-handle.js';
+import type { Reloadable, RouterHandle } from '../postgres/router-handle.js';
 import { createServices } from '../services/index.js';
 import { openConnectDoor } from './connect.js';
 import { startOnDatabase } from './database-wait.js';
@@ -14,6 +14,7 @@ import { openGrpcDoor } from './grpc.js';
 import { Health, type HealthSource } from './health.js';
 import { Pipeline } from './pipeline.js';
 import { reflectionServices } from './reflection.js';
+import { Reloader } from './reload.js';
 import { closeInOrder } from './shutdown.js';
 import { warmValidation } from './validation.js';
 
@@ -26,6 +27,11 @@ export interface RunningServer {
    * released. Another call waits for the first.
    */
   close(): Promise<void>;
+  /**
+   * Takes other nodes and another password; what came of it is published (`telemetry/events.ts`).
+   * Never rejects: settings that `read` throws at stay as they were.
+   */
+  reload(read: () => Reloadable): Promise<void>;
 }
 
 /** What of the settings a server is made of. */
@@ -48,16 +54,21 @@ export async function startServer(
     await startOnDatabase(router, onWaiting);
     // Rows of today must have their place before the first is taken.
     if (router.topology().hasPrimary) await ensurePartitions(router, NEVER);
-    return await serve(router, server);
+    const reloader = new Reloader(router, postgres, server.shutdownGraceMs);
+    return { ...(await serve(router, server)), reload: (read) => reloader.reload(read) };
   } catch (error) {
     await router.close(0);
     throw error;
   }
 }
 
-async function serve(router: RouterHandle, settings: RunSettings['server']) {
+async function serve(
+  router: RouterHandle,
+  settings: RunSettings['server'],
+): Promise<Omit<RunningServer, 'reload'>> {
   const api = createServices({
     router,
+    cluster: router,
     sealer: router.sealer,
     heartbeatMs: settings.streamHeartbeatMs,
   });

@@ -4,8 +4,9 @@ import { statement } from '../postgres/statement.js';
 
 /**
  * First of every write: is the project there, and is the request id ours? A claim waits for another
- * transaction that claims the same id. Parameters: project, principal, request id or null, method,
- * request digest, whether the project must be there.
+ * transaction that claims the same id. It is made whether the project is there or not: what was
+ * done before the project was deleted is answered as it was. Parameters: project, principal,
+ * request id or null, method, request digest.
  */
 export const openCommit = statement<{ project_found: boolean; claimed: boolean }>({
   name: 'open-commit',
@@ -16,7 +17,7 @@ export const openCommit = statement<{ project_found: boolean; claimed: boolean }
     ), claimed as (
       insert into request_log (project_id, principal, request_id, method, request_sha256)
       select $1, $2, $3::uuid, $4, $5::bytea
-      where $3::uuid is not null and (exists (select from project) or not $6::boolean)
+      where $3::uuid is not null
       on conflict do nothing
       returning true
     )
@@ -26,7 +27,9 @@ export const openCommit = statement<{ project_found: boolean; claimed: boolean }
 
 /**
  * The request that holds an id. A statement of its own: one that inserted and selected at once
- * would not see the row it lost against.
+ * would not see the row it lost against. The row is locked so that the transaction writes, for
+ * COMMIT waits for standbys only then: the answer stands where the first commit, which may have
+ * been told as not replicated, stands too.
  */
 export const readRequest = statement<{
   method: string;
@@ -34,17 +37,18 @@ export const readRequest = statement<{
   response: Buffer | null;
 }>({
   name: 'read-request',
-  intent: 'readPrimary',
+  intent: 'write',
   text: `
     select method, request_sha256, response
     from request_log
-    where project_id = $1 and principal = $2 and request_id = $3::uuid`,
+    where project_id = $1 and principal = $2 and request_id = $3::uuid
+    for key share`,
 });
 
 /**
  * Last of every write: the change feed, the audit trail and the answer, in one round trip. The
  * arrays have one element a change, sorted by key, so that `seq` is drawn in key order while the
- * rows are locked.
+ * rows are locked. An operation that changes no resource has a row of the audit trail alone.
  */
 export const closeCommit = statement<Record<string, never>>({
   name: 'close-commit',
@@ -62,10 +66,13 @@ export const closeCommit = statement<Record<string, never>>({
       from changed
     ), audited as (
       insert into storage_audit (project_id, timestamp, id, user_id, username, action, object_key,
-                                 version_id, ip_address, user_agent, success, correlation_id)
+                                 version_id, ip_address, user_agent, success, correlation_id,
+                                 metadata)
       select $1, now(), audit_id, $2, $2, $4, object_key, nullif(version_id, ''), $13::inet, $14,
-             true, $15
-      from changed
+             true, $15, metadata
+      from (select audit_id, object_key, version_id, null::jsonb as metadata from changed
+            union all
+            select $17::uuid, null, null, $16::jsonb where $16::jsonb is not null) as done
     )
     update request_log set response = $5::bytea
     where project_id = $1 and principal = $2 and request_id = $3::uuid`,

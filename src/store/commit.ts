@@ -6,6 +6,7 @@
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { v7 as uuid } from 'uuid';
 import { StowageError } from '../errors.js';
+import { canonicalJson, type JsonMap } from '../lib/canonical-json.js';
 import type { Call } from '../postgres/call.js';
 import type { Router, Transaction } from '../postgres/router-api.js';
 import { closeCommit, openCommit, readRequest } from './commit.sql.js';
@@ -36,6 +37,11 @@ export interface Change {
 export interface Written<Response extends DescMessage> {
   readonly response: MessageShape<Response>;
   readonly changes: readonly Change[];
+  /**
+   * What was done where no resource of a project changed, such as to which node: the metadata of
+   * one row of the audit trail. Left out: each change has its row, and no change none.
+   */
+  readonly operation?: JsonMap;
 }
 
 /** A mutation to commit. */
@@ -49,7 +55,11 @@ export interface Mutation<Response extends DescMessage> {
   /** False where the mutation itself decides whether the project must be there. */
   readonly projectMustExist: boolean;
   readonly responseSchema: Response;
-  /** Writes the data; what it throws rolls everything back. */
+  /**
+   * Writes the data; what it throws rolls everything back. It is run again, from the beginning,
+   * where the transaction came to nothing: what it leaves outside of the transaction must allow
+   * that.
+   */
   write(transaction: Transaction): Promise<Written<Response>>;
 }
 
@@ -59,15 +69,72 @@ export interface CommitResult<Response extends DescMessage> {
   readonly token: string;
 }
 
+/** How often one call claims its request id to settle a commit in doubt. */
+const CLAIMS_MAX = 3;
+
+/** What is known of the request id. */
+interface Claim {
+  /** It was ours in a transaction: none before that one committed, or ever will. */
+  isMade: boolean;
+}
+
 /**
  * Commits a mutation, or answers what the same request was answered before: the token is fresh, the
- * rest is the same.
- * @throws StowageError PROJECT_NOT_FOUND, REQUEST_ID_REUSED, and what `write` and the router throw.
+ * rest is the same. A commit in doubt is settled by running the mutation again under its request
+ * id: the claim waits for the first run where that is not over yet, and tells what became of it.
+ * Looking the id up instead would miss a first run that still commits.
+ * @throws StowageError PROJECT_NOT_FOUND, REQUEST_ID_REUSED, COMMIT_OUTCOME_UNKNOWN where the doubt
+ * could not be settled, and what `write` and the router throw.
  */
 export async function commit<Response extends DescMessage>(
   router: Router,
   call: Call,
   mutation: Mutation<Response>,
+): Promise<CommitResult<Response>> {
+  let isClaiming = false;
+  for (let claims = 0; ; claims += 1) {
+    const claim: Claim = { isMade: false };
+    try {
+      return await commitOnce(router, call, mutation, claim);
+    } catch (error) {
+      const isOpen = isInDoubt(error);
+      if (!isOpen && (!isClaiming || isSettled(error, claim))) throw error;
+      const mayClaim = isOpen && mutation.requestId !== '' && claims < CLAIMS_MAX;
+      if (!mayClaim || isOver(call)) throw isOpen ? error : unsettled(error);
+      isClaiming = true;
+    }
+  }
+}
+
+function isInDoubt(error: unknown): boolean {
+  return error instanceof StowageError && error.reason === 'COMMIT_OUTCOME_UNKNOWN';
+}
+
+/** Whether the failure of a claim tells all the same what became of the commit in doubt. */
+function isSettled(error: unknown, claim: Claim): boolean {
+  if (claim.isMade) return true;
+  // The id is another request's, so the one in doubt left nothing; or its answer was found.
+  const told: readonly unknown[] = ['REQUEST_ID_REUSED', 'COMMIT_NOT_REPLICATED'];
+  return error instanceof StowageError && told.includes(error.reason);
+}
+
+function isOver(call: Call): boolean {
+  return call.signal.aborted || performance.now() >= call.deadlineMs;
+}
+
+function unsettled(cause: unknown): StowageError {
+  return new StowageError('COMMIT_OUTCOME_UNKNOWN', {
+    message: 'The commit is in doubt and could not be settled; repeat with the same request_id.',
+    cause,
+  });
+}
+
+/** Runs the mutation in one transaction; may be called again, as may `mutation.write`. */
+async function commitOnce<Response extends DescMessage>(
+  router: Router,
+  call: Call,
+  mutation: Mutation<Response>,
+  claim: Claim,
 ): Promise<CommitResult<Response>> {
   const { value, token } = await router.transaction(call, async (transaction) => {
     const digest = mutation.requestId === '' ? null : mutation.digest();
@@ -78,13 +145,14 @@ export async function commit<Response extends DescMessage>(
       requestId,
       call.method,
       digest,
-      mutation.projectMustExist,
     ]);
-    if (mutation.projectMustExist && !opened?.project_found) throw projectNotFound(call.project);
     if (digest !== null && !opened?.claimed) return answered(transaction, call, mutation, digest);
+    claim.isMade = true;
+    if (mutation.projectMustExist && !opened?.project_found) throw projectNotFound(call.project);
     const written = await mutation.write(transaction);
     await indexForSearch(transaction, call.project, objectKeysOf(written.changes));
-    if (written.changes.length > 0 || requestId !== null) {
+    const isDone = written.changes.length > 0 || written.operation !== undefined;
+    if (isDone || requestId !== null) {
       const response = toBinary(mutation.responseSchema, written.response);
       await transaction.run(closeCommit, closing(call, mutation, requestId, response, written));
     }
@@ -112,7 +180,9 @@ async function answered<Response extends DescMessage>(
     call.principal,
     mutation.requestId,
   ]);
-  const same = request?.method === call.method && request.request_sha256.equals(digest);
+  // Forgotten between the two statements: the id is free again.
+  if (request === undefined) throw new StowageError('OVERLOADED', { retryDelayMs: 100 });
+  const same = request.method === call.method && request.request_sha256.equals(digest);
   if (!same) {
     throw new StowageError('REQUEST_ID_REUSED', { metadata: { request_id: mutation.requestId } });
   }
@@ -124,7 +194,7 @@ function closing<Response extends DescMessage>(
   mutation: Mutation<Response>,
   requestId: string | null,
   response: Uint8Array,
-  { changes }: Written<Response>,
+  { changes, operation }: Written<Response>,
 ): readonly unknown[] {
   return [
     call.project,
@@ -142,6 +212,8 @@ function closing<Response extends DescMessage>(
     call.origin.address ?? null,
     call.origin.userAgent ?? null,
     requestId ?? call.requestId,
+    operation === undefined ? null : canonicalJson(operation),
+    uuid(),
   ];
 }
 

@@ -1,7 +1,8 @@
 /**
  * What every stream of items does: reads slices of an order, each a short query on one node, so
- * that no snapshot is held while a slow caller reads; counts and sums up what it sends; tells where
- * it stands, in heartbeats too. What the items are is its source's business.
+ * that no snapshot is held while a slow caller reads; goes on elsewhere when that node fails;
+ * counts and sums up what it sends; tells where it stands, in heartbeats too. What the items are is
+ * its source's business.
  */
 
 import { crc32 } from 'node:zlib';
@@ -10,11 +11,14 @@ import type {
   StreamCheckpointSchema,
   StreamSummarySchema,
 } from '../../gen/stowage/v1/stream_pb.js';
+import { StowageError } from '../errors.js';
+import { backoffMs, pauseWithin } from '../lib/backoff.js';
 import { withHeartbeats } from '../lib/heartbeats.js';
 import { fromMillis } from '../lib/timestamp.js';
 import { laterTokenText } from '../lib/token-layout.js';
 import type { Call, ServedBy } from '../postgres/call.js';
 import type { TupleCollector } from '../postgres/router-api.js';
+import { repetition } from '../postgres/sqlstate.js';
 import type { Statement } from '../postgres/statement.js';
 import { timestampMessage } from './messages.js';
 import { requireProject } from './objects.js';
@@ -57,7 +61,7 @@ export interface SliceSource {
   readonly collector: TupleCollector<SliceBatch>;
   /** Rows of the first slice. */
   readonly rowsFirst: number;
-  /** Rows of a later slice, by what a row of the one before came to. */
+  /** Rows of a later slice, by what a row of the one before came to; at least 1. */
   rowsNext(bytesPerRow: number): number;
   /** The slice behind `lastKey`: at most `rowsMax` rows. Asks what it must by `call`. */
   slice(lastKey: string, rowsMax: number, call: Call): Slice | Promise<Slice>;
@@ -69,15 +73,18 @@ export interface SliceSource {
 interface Progress {
   position: Position;
   resumeToken: string;
-  /** Who serves it, from the first statement to the last. */
+  /** Who serves it; the last one that did while it looks for another node. */
   served: ServedBy | undefined;
+  /** The node that it stays on; undefined before the first statement and after a failure. */
+  node: string | undefined;
   /** The latest freshness token of its reads: it covers all that was sent. */
   token: string;
 }
 
 /**
  * Streams encoded messages, heartbeats among them; the last has the summary. Leaving early ends the
- * query.
+ * query. A node that fails or is drained is left for another one that is at least as fresh as the
+ * stream's first read: callers see only another node in the checkpoints.
  * @throws StowageError PROJECT_NOT_FOUND, RESUME_TOKEN_MISMATCH, and those of `router.stream`.
  */
 export function streamSlices(
@@ -86,18 +93,30 @@ export function streamSlices(
   source: SliceSource,
   resumeToken: string,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const progress: Progress = { position: START, resumeToken, served: undefined, token: '' };
-  const watched: Call = {
+  const nothing = { served: undefined, node: undefined, token: '' };
+  const progress: Progress = { position: START, resumeToken, ...nothing };
+  const messages = streamMessages(store, watched(call, progress), source, progress);
+  return withHeartbeats(messages, store.heartbeatMs, () => source.encode(fieldsOf(progress)));
+}
+
+/** The call, of which only the first read is told. */
+function watched(call: Call, progress: Progress): Call {
+  return {
     ...call,
     onServed(servedBy, token) {
-      if (progress.served === undefined) call.onServed(servedBy, token);
-      progress.served ??= servedBy;
+      if (progress.served === undefined) {
+        call.onServed(servedBy, token);
+        progress.served = servedBy;
+        progress.node = servedBy.node;
+      }
       progress.token = laterTokenText(progress.token, token ?? '');
     },
   };
-  const messages = streamMessages(store, watched, source, progress);
-  return withHeartbeats(messages, store.heartbeatMs, () => source.encode(fieldsOf(progress)));
 }
+
+/** Failures in a row after which a stream is given up: with the pauses, seconds. */
+const FAILURES_MAX = 8;
+const PAUSE_MS = { first: 10, max: 1_000 };
 
 async function* streamMessages(
   store: Store,
@@ -105,40 +124,102 @@ async function* streamMessages(
   source: SliceSource,
   progress: Progress,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const { args, collector } = source;
+  const { args } = source;
   progress.position = await openPosition(store.sealer, call, args, progress.resumeToken);
   await requireProject(store, call);
-  const move = async (position: Position): Promise<void> => {
-    const resumeToken = await sealPosition(store.sealer, call, args, position);
-    // Both at once and when the items leave: a heartbeat tells of what was sent.
-    Object.assign(progress, { position, resumeToken } satisfies Partial<Progress>);
-  };
-  for (let rowsMax = source.rowsFirst; ; ) {
+  let failures = 0;
+  for (let rowsMax: number | undefined = source.rowsFirst; rowsMax !== undefined; ) {
     const before = progress.position;
-    const limit = rowsMax;
-    const { statement, params, end } = await source.slice(before.lastKey, limit, call);
-    const node = progress.served?.node;
-    const options = node === undefined ? { collector } : { collector, node };
-    let rows = 0;
-    for await (const batch of store.router.stream(statement, params, call, options)) {
-      rows += batch.rows ?? batch.items;
-      await move(advance(progress.position, batch));
-      if (batch.items === 0) continue;
-      // The items' bytes as they are, then the other fields: a message is the sum of its parts.
-      const rest = source.encode({ ...fieldsOf(progress), crc32: batch.crc32 });
-      yield Buffer.concat([batch.bytes, rest]);
+    try {
+      rowsMax = yield* streamSlice(store, call, source, progress, rowsMax);
+      failures = 0;
+    } catch (error) {
+      failures = progress.position === before ? failures + 1 : 1;
+      if (failures >= FAILURES_MAX || !mayGoOn(error, progress)) throw error;
+      progress.node = undefined;
+      // Rows of a batch that did not become full come again.
+      source.collector.take();
+      if (failures > 1) await pauseWithin(pauseMs(failures), call);
     }
-    if (rows > 0) rowsMax = source.rowsNext((progress.position.bytes - before.bytes) / rows);
-    if (rows === limit) continue;
-    if (end === undefined) break;
-    // So that a stream that finds little does not look again at what it has passed.
-    await move({ ...progress.position, lastKey: end });
   }
   progress.resumeToken = await sealPosition(store.sealer, call, args, progress.position);
   const { items, bytes, crc32: sum } = progress.position;
   const summary = { items: BigInt(items), bytes: BigInt(bytes), crc32: sum, token: progress.token };
   yield source.encode({ ...fieldsOf(progress), summary });
 }
+
+/** Streams one slice; gives the rows of the next one, undefined at the end. */
+async function* streamSlice(
+  store: Store,
+  call: Call,
+  source: SliceSource,
+  progress: Progress,
+  rowsMax: number,
+): AsyncGenerator<Uint8Array, number | undefined, undefined> {
+  const { collector } = source;
+  const before = progress.position;
+  const { statement, params, end } = await source.slice(before.lastKey, rowsMax, call);
+  const { node } = progress;
+  const options = node === undefined ? { collector } : { collector, node };
+  let rows = 0;
+  for await (const batch of store.router.stream(
+    statement,
+    params,
+    slicing(call, progress),
+    options,
+  )) {
+    rows += batch.rows ?? batch.items;
+    await move(store, call, source, progress, advance(progress.position, batch));
+    if (batch.items === 0) continue;
+    // The items' bytes as they are, then the other fields: a message is the sum of its parts.
+    const rest = source.encode({ ...fieldsOf(progress), crc32: batch.crc32 });
+    yield Buffer.concat([batch.bytes, rest]);
+  }
+  const bytesPerRow = (progress.position.bytes - before.bytes) / rows;
+  const rowsNext = rows > 0 ? source.rowsNext(bytesPerRow) : rowsMax;
+  if (rows === rowsMax) return rowsNext;
+  if (end === undefined) return undefined;
+  // So that a stream that finds little does not look again at what it has passed.
+  await move(store, call, source, progress, { ...progress.position, lastKey: end });
+  return rowsNext;
+}
+
+/** Both at once and when the items leave: a heartbeat tells of what was sent. */
+async function move(
+  store: Store,
+  call: Call,
+  { args }: SliceSource,
+  progress: Progress,
+  position: Position,
+): Promise<void> {
+  const resumeToken = await sealPosition(store.sealer, call, args, position);
+  Object.assign(progress, { position, resumeToken } satisfies Partial<Progress>);
+}
+
+/** The call of a slice: another node than the first must have what the first read had. */
+function slicing(call: Call, progress: Progress): Call {
+  const { token } = progress;
+  const isFree = progress.node === undefined && token !== '';
+  return {
+    ...call,
+    ...(isFree ? { freshness: { kind: 'at_least', token } } : {}),
+    onServed(servedBy, read) {
+      call.onServed(servedBy, read);
+      progress.served = servedBy;
+      progress.node = servedBy.node;
+    },
+  };
+}
+
+/** Whether a stream goes on elsewhere after a failure: not before it has begun anywhere. */
+function mayGoOn(error: unknown, { served }: Progress): boolean {
+  if (served === undefined || !(error instanceof StowageError)) return false;
+  // The node is drained or unreachable, or no other one is there yet.
+  if (error.reason === 'NO_NODE' || error.reason === 'STANDBY_BEHIND') return true;
+  return repetition(error, { role: served.role, mustReplay: undefined }) !== 'never';
+}
+
+const pauseMs = (failures: number) => backoffMs(failures - 1, PAUSE_MS.first, PAUSE_MS.max);
 
 function advance(position: Position, batch: SliceBatch): Position {
   return {

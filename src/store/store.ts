@@ -1,6 +1,7 @@
 /** What the functions of this room work on. */
 
 import type { Router } from '../postgres/router-api.js';
+import type { RouterHandle } from '../postgres/router-handle.js';
 import type { Sealer } from '../postgres/sealed.js';
 
 /** The database, the maker of page and resume tokens, and what streams are told. */
@@ -9,4 +10,9 @@ export interface Store {
   readonly sealer: Sealer;
   /** How long a stream may be silent before it sends a heartbeat, in ms. */
   readonly heartbeatMs: number;
+}
+
+/** A store that also knows the nodes; who only reads and writes data needs none. */
+export interface ClusterStore extends Store {
+  readonly cluster: Pick<RouterHandle, 'topology' | 'watch' | 'acceptTimeline'>;
 }

@@ -41,3 +41,29 @@ export function onCallEnded(listener: (event: CallEnded) => void): () => void {
     ended.unsubscribe(subscriber);
   };
 }
+
+/** What a server took of its settings while it runs. */
+export interface ReloadEnded {
+  /** Names of nodes. */
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+  readonly isPasswordChanged: boolean;
+  /** Why all was kept as it was; undefined where it was not. */
+  readonly error: unknown;
+}
+
+const reloaded = channel('stowage:reload-ended');
+
+/** Publishes the end of a reload. */
+export function publishReloadEnded(event: ReloadEnded): void {
+  reloaded.publish(event);
+}
+
+/** Listens to the ends of reloads. Returns the way to stop. */
+export function onReloadEnded(listener: (event: ReloadEnded) => void): () => void {
+  const subscriber = (message: unknown) => listener(message as ReloadEnded);
+  reloaded.subscribe(subscriber);
+  return () => {
+    reloaded.unsubscribe(subscriber);
+  };
+}

@@ -7,7 +7,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
 import type { LogLevel } from '../config.js';
-import { type CallEnded, onCallEnded } from './events.js';
+import { type CallEnded, onCallEnded, onReloadEnded } from './events.js';
 
 export type { Logger } from 'pino';
 
@@ -22,6 +22,12 @@ interface NodeChanged {
   readonly node: string;
   readonly from: string;
   readonly to: string;
+  readonly detail: string;
+  readonly cause: unknown;
+}
+
+interface HistoryRecorded {
+  readonly node: string;
   readonly detail: string;
   readonly cause: unknown;
 }
@@ -43,14 +49,26 @@ export function startLog(level: LogLevel, destination = standardError()): Log {
   const stopCalls = onCallEnded((call) => {
     logCall(logger, call);
   });
+  const stopReloads = onReloadEnded(({ error, ...changes }) => {
+    if (error === undefined) logger.info(changes, 'settings read again');
+    else logger.error({ err: error }, 'settings are wrong and stay as they were');
+  });
   const nodesKnown = new Set<string>();
   const onNode = (message: unknown) => {
     const { node, from, to, detail, cause } = message as NodeChanged;
-    const isDown = to === 'unreachable' || to === 'unknown';
+    const isDown = to === 'unreachable' || to === 'unknown' || to === 'fenced';
     // That a node is up when it is first seen is no news.
     const level = nodesKnown.has(node) ? 'info' : 'debug';
     nodesKnown.add(node);
     logger[isDown ? 'warn' : level]({ node, from, to, detail, err: cause }, 'node changed');
+  };
+  const onHistory = (message: unknown) => {
+    const { node, detail, cause } = message as HistoryRecorded;
+    const hasFailed = cause !== undefined;
+    logger[hasFailed ? 'error' : 'info'](
+      { node, detail, err: cause },
+      hasFailed ? 'history not recorded' : 'history recorded',
+    );
   };
   const onJob = (message: unknown) => {
     const { job, outcome, durationMs, error } = message as JobRan;
@@ -58,12 +76,15 @@ export function startLog(level: LogLevel, destination = standardError()): Log {
     logger[isBad ? 'warn' : 'debug']({ job, outcome, durationMs, err: error }, 'job ran');
   };
   subscribe('stowage:postgres:topology', onNode);
+  subscribe('stowage:postgres:history', onHistory);
   subscribe('stowage:job-run', onJob);
   return {
     logger,
     stop: () => {
       stopCalls();
+      stopReloads();
       unsubscribe('stowage:postgres:topology', onNode);
+      unsubscribe('stowage:postgres:history', onHistory);
       unsubscribe('stowage:job-run', onJob);
     },
   };

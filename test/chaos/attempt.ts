@@ -41,6 +41,7 @@ export interface AttemptOptions {
   /** Ended by the caller after so long; undefined: never. */
   readonly cancelAfterMs?: number | undefined;
   readonly token?: string | undefined;
+  readonly isStream?: boolean;
   readonly isSlow?: boolean;
 }
 
@@ -98,10 +99,11 @@ function judge(
   options: AttemptOptions,
   { error, startMs, isCancelled }: { error: CallError; startMs: number; isCancelled: boolean },
 ): void {
-  const { op, demand, hasRequestId, server, timeoutMs, isSlow = false } = options;
+  const { op, demand, hasRequestId, server, timeoutMs } = options;
+  const { isSlow = false, isStream = false } = options;
   const elapsedMs = performance.now() - startMs;
   const objection = objectionTo(error, {
-    ...{ demand, hasRequestId, elapsedMs, timeoutMs, isCancelled, isSlow },
+    ...{ demand, hasRequestId, elapsedMs, timeoutMs, isCancelled, isSlow, isStream },
     isCalm: surroundings.isCalmSince(startMs),
     hasNode: surroundings.hasNodeSince(startMs),
     isServerDown: surroundings.isServerDownSince(server, startMs),

@@ -16,6 +16,8 @@ export interface Situation {
   readonly timeoutMs: number;
   /** The harness itself ended it. */
   readonly isCancelled: boolean;
+  /** A stream, which goes on elsewhere with the token of what it has read itself. */
+  readonly isStream: boolean;
   /** The harness read so slowly that the server may have had enough. */
   readonly isSlow: boolean;
   /** No fault since well before it began. */
@@ -67,8 +69,9 @@ const rules: Readonly<Record<string, (situation: Situation) => boolean>> = {
   NO_PRIMARY: ({ demand }) => demand === undefined || demand === 'strong',
   NO_NODE: ({ demand, hasNode, isServerDown }) =>
     demand !== undefined && (demand !== 'eventual' || !hasNode || isServerDown),
-  STANDBY_BEHIND: ({ demand }) => demand === 'at_least' || demand === 'max_staleness',
-  TOKEN_HISTORY_LOST: ({ demand }) => demand === 'at_least',
+  STANDBY_BEHIND: ({ demand, isStream }) =>
+    isStream || demand === 'at_least' || demand === 'max_staleness',
+  TOKEN_HISTORY_LOST: ({ demand, isStream }) => isStream || demand === 'at_least',
   OVERLOADED: () => true,
   DRAINING: ({ isServerDown }) => isServerDown,
   DEADLINE_EXCEEDED: isTimedOut,

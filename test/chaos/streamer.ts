@@ -77,7 +77,8 @@ async function untilEnd(
     const attempted = await attempt(
       world,
       {
-        ...{ op, demand: chosen.demand.kind, hasRequestId: false, token: chosen.token, isSlow },
+        ...{ op, demand: chosen.demand.kind, hasRequestId: false, token: chosen.token },
+        ...{ isSlow, isStream: true },
         server: random.below(world.callers.length),
         timeoutMs: TIMEOUT_MS,
         cancelAfterMs: random.below(20) === 0 ? random.below(200) : undefined,
@@ -96,10 +97,8 @@ async function untilEnd(
     // A call may be cut behind its last word.
     if ('value' in attempted || tally.token !== undefined) return finished(world, stream, tally);
     const { reason, retryDelayMs = 50 } = attempted.error;
-    if (reason === 'TOKEN_HISTORY_LOST') {
-      if (chosen.demand.kind === 'at_least') world.recorder.refusedToken(chosen.demand.position);
-      return undefined;
-    }
+    // Of the token that was sent, or of what the stream has read itself.
+    if (reason === 'TOKEN_HISTORY_LOST') return undefined;
     await pause(Math.min(retryDelayMs, RETRY_DELAY_MS_MAX));
   }
   return undefined;

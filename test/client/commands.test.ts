@@ -1,4 +1,4 @@
-/** `stowage scan` and `stowage project` as a user runs them, against a real server. */
+/** `stowage scan`, `project` and `topology` as a user runs them, against a real server. */
 
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { projectCommand } from '../../src/cli/project.js';
+import { topologyCommand } from '../../src/cli/topology.js';
 import { sharedCluster } from '../support/cluster.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { type MadeTree, makeTree, removeTree } from '../support/make-tree.js';
@@ -154,5 +155,34 @@ describe('stowage project', () => {
     expect(unknown.stderr).toMatch(/^stowage project: PROJECT_NOT_FOUND: [^\n]+\n$/);
     const wrong = await project('create', 'Not An Id');
     expect(wrong.stderr).toMatch(/^stowage project: INVALID_REQUEST: [^\n]+project[^\n]+\n$/);
+  });
+});
+
+function topology(...given: string[]): Promise<Ran> {
+  return runCommand((shell) => topologyCommand({ server: server.grpc }, shell), given);
+}
+
+describe('stowage topology', () => {
+  it('drains a node that is there, undrains any, and shows it', async () => {
+    const { host, port } = sharedCluster().nodes[0] ?? {};
+    const node = `${host}:${port}`;
+    const connection = await database.connect();
+    const drained = () => connection.query<{ node: string }>('select node from node_drains');
+    const first = await topology('drain', node);
+    expect(first).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(first.stdout).toBe(
+      `${node} is the primary: it takes what only a primary can, and is drained as a standby\n`,
+    );
+    expect(await drained()).toEqual([{ node }]);
+    const second = await topology('undrain', node);
+    expect(second).toMatchObject({ exitCode: 0, stdout: `${node} may take calls\n` });
+    expect(await drained()).toEqual([]);
+    const unknown = await topology('drain', 'db9:5432');
+    expect(unknown.exitCode).toBe(1);
+    expect(unknown.stderr).toMatch(/^stowage topology: NODE_NOT_FOUND: .*\(node: db9:5432\)\n$/);
+    const gone = await topology('undrain', 'db9:5432');
+    expect(gone).toMatchObject({ exitCode: 0, stdout: 'db9:5432 may take calls\n' });
+    const shown = await topology('--once');
+    expect(shown.stdout).toMatch(new RegExp(`^primary ${node} .*writable\\n`));
   });
 });

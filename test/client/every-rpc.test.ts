@@ -1,8 +1,9 @@
-// Every RPC of StorageService and ProjectService, called through the client at both doors and
-// answered. What each does at its edges is tested beside its handler.
+// Every RPC of every service, called through the client at both doors and answered. What each does
+// at its edges is tested beside its handler.
 import type { DescMethod } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
+  ClusterService,
   createStowage,
   type DuplicateGroup,
   ProjectService,
@@ -10,7 +11,7 @@ import {
   StorageService,
   type Stowage,
 } from '../../src/client/index.js';
-import { startService, type TestService } from '../support/service.js';
+import { failure, startService, type TestService } from '../support/service.js';
 
 let service: TestService;
 
@@ -190,13 +191,42 @@ const projectRows: Record<keyof typeof ProjectService.method, Row> = {
   },
 };
 
+const clusterRows: Record<keyof typeof ClusterService.method, Row> = {
+  async getTopology({ stowage }) {
+    const { topology } = await stowage.cluster.getTopology({});
+    expect(topology).toMatchObject({ canRead: true, canWrite: true });
+  },
+  async watchTopology({ stowage }) {
+    for await (const { topology, transition } of stowage.cluster.watchTopology({})) {
+      expect(topology?.nodes).toHaveLength(3);
+      expect(transition).toBeUndefined();
+      break;
+    }
+  },
+  async drainNode({ stowage }) {
+    const { topology } = await stowage.cluster.getTopology({});
+    // The primary goes on with what only it can take, so that the other rows are not disturbed.
+    const answer = await stowage.cluster.drainNode({ node: topology?.primary ?? '' });
+    expect(answer.token).not.toBe('');
+  },
+  async undrainNode({ stowage }) {
+    const { topology } = await stowage.cluster.getTopology({});
+    const answer = await stowage.cluster.undrainNode({ node: topology?.primary ?? '' });
+    expect(answer.token).not.toBe('');
+  },
+  async acceptTimeline({ stowage }) {
+    const refused = await failure(stowage.cluster.acceptTimeline({ timeline: 1_000_000 }));
+    expect(refused).toMatchObject({ reason: 'TIMELINE_NOT_FOUND' });
+  },
+};
+
+const rows = { ...storageRows, ...projectRows, ...clusterRows };
+
 /** A row for each method of the descriptors: one that is missing has none, and fails. */
-const cases = [StorageService, ProjectService].flatMap(({ methods }) =>
+const cases = [StorageService, ProjectService, ClusterService].flatMap(({ methods }) =>
   methods.map((method: DescMethod) => ({
     name: `${method.parent.name}/${method.name}`,
-    row: (method.parent === StorageService ? storageRows : projectRows)[
-      method.localName as never
-    ] as Row | undefined,
+    row: rows[method.localName as never] as Row | undefined,
   })),
 );
 
@@ -214,7 +244,6 @@ describe.each(Object.entries(doors))('at %s', (door, address) => {
 
 describe('the rows', () => {
   it('are as many as the methods of the contract', () => {
-    const rows = { ...storageRows, ...projectRows };
     expect(Object.keys(rows)).toHaveLength(cases.length);
     expect(cases.filter(({ row }) => row === undefined)).toEqual([]);
   });

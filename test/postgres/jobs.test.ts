@@ -3,6 +3,7 @@ import { cleanRequestLogJob } from '../../src/jobs/clean-request-log.js';
 import { ensurePartitions } from '../../src/jobs/ensure-partitions.js';
 import { createRunningJob, type Job } from '../../src/jobs/job.js';
 import { allJobs, createJobs } from '../../src/jobs/jobs.js';
+import { noteTimelineJob } from '../../src/jobs/note-timeline.js';
 import { NEVER } from '../../src/lib/interruption.js';
 import type { Router } from '../../src/postgres/router-api.js';
 import { recordRuns } from '../support/job-runs.js';
@@ -105,6 +106,30 @@ describe('the request log', () => {
     expect(await remembered()).toContainEqual({ principal: 'old', requests: 1 });
     await cleanRequestLogJob(fixture.router).run(NEVER);
     expect(await remembered()).not.toContainEqual({ principal: 'old', requests: 1 });
+  });
+});
+
+describe('the timeline', () => {
+  const read = async () => {
+    const [row] = await fixture.admin.query<{ reached: string; behind: string }>(
+      `select reached_lsn::text as reached, pg_current_wal_flush_lsn() - reached_lsn as behind
+       from timelines where timeline = 1`,
+    );
+    return row;
+  };
+
+  it('is noted with how far it has come, and never backward', async () => {
+    await noteTimelineJob(fixture.router).run(NEVER);
+    const first = await read();
+    expect(Number(first?.behind)).toBeGreaterThanOrEqual(0);
+    await noteTimelineJob(fixture.router).run(NEVER);
+    const second = await read();
+    // The first note was itself written to the log.
+    expect(second?.reached).not.toBe(first?.reached);
+    await fixture.admin.query(`update timelines set reached_lsn = 'FFFFFFFF/0'`);
+    await noteTimelineJob(fixture.router).run(NEVER);
+    expect((await read())?.reached).toBe('FFFFFFFF/0');
+    await fixture.admin.query('update timelines set reached_lsn = null');
   });
 });
 

@@ -96,6 +96,10 @@ describe('the service role', () => {
       `update request_log set request_sha256 = sha256('')`,
       `delete from projects`,
       `delete from timelines`,
+      `update timelines set switch_lsn = '0/0'`,
+      `update timelines set recorded_lsn = '0/0'`,
+      `delete from timeline_acceptances`,
+      `update timeline_acceptances set generation = 9`,
       `insert into token_keys (key_id, secret) values (2, sha256(''))`,
       `select stowage_make_partition('storage_audit', 'other', now(), now() + '1 day')`,
     ]) {
@@ -127,6 +131,17 @@ describe('the service role', () => {
     expect(left).toEqual([{ object_key: 'kept' }]);
     const objects = await service.query('select object_key from storage_objects');
     expect(objects).toEqual([{ object_key: 'doomed-0' }]);
+  });
+
+  it('may record timelines, note how far they came, and give one up', async () => {
+    await service.query(`insert into timelines (timeline, switch_lsn) values (900, '0/1')`);
+    await service.query(`update timelines set reached_lsn = '0/2' where timeline = 900`);
+    await service.query(
+      `insert into timeline_acceptances (generation, timeline, abandoned_timeline, accepted_by)
+       values (1, 900, 901, 'somebody')`,
+    );
+    await owner.query('delete from timelines where timeline = 900');
+    await owner.query('delete from timeline_acceptances');
   });
 
   it('may do what recording does', async () => {

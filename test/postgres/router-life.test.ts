@@ -74,7 +74,7 @@ describe('The life of a router', () => {
     const options = { purpose: 'unary', sizeMax: 4, sizeMin: 3 } as const;
     const pool = new ConnectionPool(testSettings(target), address, options);
     (await pool.acquire(forAtMost(5_000))).release('clean');
-    await pool.warm(forAtMost(5_000));
+    await pool.warm();
     expect(pool.snapshot()).toMatchObject({ size: 3, idle: 3 });
     await pool.close(1_000);
   });

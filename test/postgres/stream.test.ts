@@ -27,6 +27,13 @@ const trickling = statement<{ number: number }>({
          where number < 3 or pg_sleep(60) is not null`,
 });
 
+const gated = statement<{ number: number }>({
+  name: 'test-gated-stream',
+  intent: 'readPrimary',
+  text: `select 1::int4 as number, '' as filler
+         where pg_advisory_xact_lock_shared(1) is not null`,
+});
+
 const sleeping = statement<{ one: number }>({
   name: 'test-sleeping-stream',
   intent: 'readPrimary',
@@ -296,20 +303,45 @@ describe('Router.stream', () => {
     await expectClean();
   });
 
-  it('fails when its backend dies', async () => {
-    const collector = new NumberCollector(1);
-    const promise = collect(fixture.router.stream(sleeping, [60], testCall(), { collector }));
-    const outcome = expect(promise).rejects.toMatchObject({ reason: 'NO_NODE' });
-    await until(async () => (await activeStreams()) === 1, {
-      timeoutMs: 5_000,
-      what: 'the query runs',
-    });
-    await fixture.admin.query(
-      `select pg_terminate_backend(pid) from pg_stat_activity
-       where datname = $1 and state = 'active' and application_name like 'stowage Test%'`,
-      [fixture.database.name],
+  const backendOf = async (event: string) => {
+    const rows = await fixture.admin.query<{ pid: number }>(
+      `select pid from pg_stat_activity
+       where datname = $1 and wait_event = $2 and application_name like 'stowage Test%'`,
+      [fixture.database.name, event],
     );
-    await outcome;
+    return rows[0]?.pid;
+  };
+  const untilBackend = (event: string, former?: number) => {
+    const isThere = async () => {
+      const pid = await backendOf(event);
+      return pid === former ? undefined : pid;
+    };
+    return until(isThere, { timeoutMs: 5_000, what: `a stream waits in ${event}` });
+  };
+
+  it('is repeated where its backend dies before the first batch', async () => {
+    await fixture.admin.query('select pg_advisory_lock(1)');
+    const collector = new NumberCollector(1);
+    const call = testCall();
+    const promise = collect(fixture.router.stream(gated, [], call, { collector }));
+    const pid = await untilBackend('advisory');
+    await fixture.admin.query('select pg_terminate_backend($1)', [pid]);
+    await untilBackend('advisory', pid);
+    await fixture.admin.query('select pg_advisory_unlock(1)');
+    expect(await promise).toEqual([{ first: 1, rows: 1 }]);
+    expect(call.served).toHaveLength(1);
+    await expectClean();
+  });
+
+  it('fails behind its first batch when its backend dies', async () => {
+    const collector = new NumberCollector(100);
+    const stream = fixture.router.stream(trickling, [], testCall(), { collector });
+    expect((await stream.next()).value).toMatchObject({ first: 1 });
+    await fixture.admin.query('select pg_terminate_backend($1)', [await untilBackend('PgSleep')]);
+    const rest = async () => {
+      for await (const batch of stream) expect(batch.first).toBeGreaterThan(1);
+    };
+    await expect(rest()).rejects.toMatchObject({ reason: 'NO_NODE' });
     await until(() => fixture.router.topology().hasPrimary, {
       timeoutMs: 5_000,
       what: 'the primary is known again',

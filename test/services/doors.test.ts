@@ -11,13 +11,14 @@ import { doorNames, failure, startService, type TestService } from '../support/s
 
 const object = { objectKey: 'held', storageBackend: 's3' };
 
-/** A call that waits for a row lock, and the way to let it go on. */
-async function holdUp(service: TestService, door: (typeof doorNames)[number]) {
-  const { storage } = service.doors[door];
-  await storage.recordObject({ object: { ...object, objectKey: door } });
+/** A call through each door that waits for a row lock, and the way to let them go on. */
+async function holdUp(service: TestService) {
   const holder = await service.database.connect();
   await holder.query('begin');
-  await holder.query('select 1 from storage_objects where object_key = $1 for update', [door]);
+  for (const door of doorNames) {
+    await service.doors[door].storage.recordObject({ object: { ...object, objectKey: door } });
+    await holder.query('select 1 from storage_objects where object_key = $1 for update', [door]);
+  }
   const waiting = async () => {
     const rows = await service.sql<{ n: number }>(
       `select count(*)::int as n from pg_stat_activity
@@ -26,62 +27,71 @@ async function holdUp(service: TestService, door: (typeof doorNames)[number]) {
     );
     return rows[0]?.n ?? 0;
   };
+  const untilWaiting = (count: number) =>
+    until(async () => (await waiting()) === count, {
+      ...{ timeoutMs: 5000, what: `${count} calls wait` },
+    });
   return {
     record: (options: { signal?: AbortSignal; timeoutMs?: number } = {}) =>
-      storage.recordObject({ object: { ...object, objectKey: door, etag: 'other' } }, options),
-    waits: () => until(async () => (await waiting()) > 0, { timeoutMs: 5000, what: 'it waits' }),
-    isGone: () => until(async () => (await waiting()) === 0, { timeoutMs: 5000, what: 'it ended' }),
+      doorNames.map((door) => {
+        const request = { object: { ...object, objectKey: door, etag: 'other' } };
+        return service.doors[door].storage.recordObject(request, options);
+      }),
+    wait: () => untilWaiting(doorNames.length),
+    areGone: () => untilWaiting(0),
     release: () => holder.query('rollback'),
   };
 }
 
-describe.each(doorNames)('a whole server through %s', (door) => {
+/** The same for each door. */
+const ofEach = (refusal: object) => doorNames.map(() => expect.objectContaining(refusal));
+
+describe('a whole server, through both doors at once', () => {
   it('cancels the backend of a call whose caller leaves', async () => {
     await using service = await startService();
-    const held = await holdUp(service, door);
+    const held = await holdUp(service);
     const controller = new AbortController();
-    const call = failure(held.record({ signal: controller.signal }));
-    await held.waits();
+    const calls = Promise.all(held.record({ signal: controller.signal }).map(failure));
+    await held.wait();
     controller.abort();
-    expect(await call).toMatchObject({ code: Code.Canceled });
-    await held.isGone();
+    expect(await calls).toEqual(ofEach({ code: Code.Canceled }));
+    await held.areGone();
     await held.release();
   });
 
   it('cancels the backend of a call whose time is up', async () => {
     await using service = await startService({ STOWAGE_UNARY_TIMEOUT_MAX_MS: '300' });
-    const held = await holdUp(service, door);
-    const refused = await failure(held.record());
-    expect(refused).toMatchObject({ reason: 'DEADLINE_EXCEEDED', retry: 'same_request_id' });
-    await held.isGone();
+    const held = await holdUp(service);
+    const refused = await Promise.all(held.record().map(failure));
+    expect(refused).toEqual(ofEach({ reason: 'DEADLINE_EXCEEDED', retry: 'same_request_id' }));
+    await held.areGone();
     await held.release();
   });
 
   it('lets a running call finish within the grace', async () => {
     await using service = await startService();
-    const held = await holdUp(service, door);
-    const call = held.record();
-    await held.waits();
+    const held = await holdUp(service);
+    const calls = Promise.all(held.record());
+    await held.wait();
     const closed = service.server.close();
     await held.release();
-    expect((await call).object?.etag).toBe('other');
+    expect((await calls).map((answer) => answer.object?.etag)).toEqual(['other', 'other']);
     await closed;
   });
 
   it('ends a call that outlives the grace with DRAINING and undoes its work', async () => {
     await using service = await startService({ STOWAGE_SHUTDOWN_GRACE_MS: '100' });
-    const held = await holdUp(service, door);
-    const call = failure(held.record());
-    await held.waits();
+    const held = await holdUp(service);
+    const calls = Promise.all(held.record().map(failure));
+    await held.wait();
     await service.server.close();
-    expect(await call).toMatchObject({ reason: 'DRAINING', retry: 'elsewhere' });
-    await held.isGone();
+    expect(await calls).toEqual(ofEach({ reason: 'DRAINING', retry: 'elsewhere' }));
+    await held.areGone();
     await held.release();
-    const rows = await service.sql<{ etag: string | null }>(
-      'select etag from storage_objects where object_key = $1',
-      [door],
+    const rows = await service.sql<{ n: number }>(
+      `select count(*)::int as n from storage_objects where etag = 'other'`,
     );
-    expect(rows[0]?.etag).not.toBe('other');
+    expect(rows).toEqual([{ n: 0 }]);
   });
 });
 
@@ -89,22 +99,30 @@ describe('startServer', () => {
   it('refuses a database that was not migrated', async () => {
     const primary = sharedCluster().nodes.find(({ role }) => role === 'primary');
     await using database = await createTestDatabase(primary?.url ?? '', { migrate: false });
-    const config = parseConfig({
-      DATABASE_URL: database.url,
-      STOWAGE_GRPC_ADDRESS: '127.0.0.1:0',
-      STOWAGE_HTTP_ADDRESS: '127.0.0.1:0',
+    await expect(startServer(configOf(database.url))).rejects.toMatchObject({
+      reason: 'SCHEMA_MISMATCH',
     });
-    await expect(startServer(config)).rejects.toMatchObject({ reason: 'SCHEMA_MISMATCH' });
   });
 
   it('says which setting to change when its address is taken', async () => {
     await using service = await startService();
-    const taken = service.server.httpAddress;
+    const url = service.database.serviceUrl ?? '';
+    const { host, port } = service.server.httpAddress;
     await expect(
-      startService({ STOWAGE_HTTP_ADDRESS: `${taken.host}:${taken.port}` }),
+      startServer(configOf(url, { STOWAGE_HTTP_ADDRESS: `${host}:${port}` })),
     ).rejects.toThrow(/is taken by another program; set STOWAGE_HTTP_ADDRESS/);
-    await expect(startService({ STOWAGE_GRPC_ADDRESS: service.grpcTarget })).rejects.toThrow(
-      /is taken by another program; set STOWAGE_GRPC_ADDRESS/,
-    );
+    await expect(
+      startServer(configOf(url, { STOWAGE_GRPC_ADDRESS: service.grpcTarget })),
+    ).rejects.toThrow(/is taken by another program; set STOWAGE_GRPC_ADDRESS/);
   });
 });
+
+/** On the primary alone, and on free ports. */
+function configOf(databaseUrl: string, environment: Record<string, string> = {}) {
+  return parseConfig({
+    DATABASE_URL: databaseUrl,
+    STOWAGE_GRPC_ADDRESS: '127.0.0.1:0',
+    STOWAGE_HTTP_ADDRESS: '127.0.0.1:0',
+    ...environment,
+  });
+}

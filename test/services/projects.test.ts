@@ -82,6 +82,19 @@ describe.each(doorNames)('projects through %s', (door) => {
     });
   });
 
+  it('answers a repeat as before though the project is deleted', async () => {
+    const { projects, storage } = clients();
+    const project = id('repeat');
+    await projects.createProject({ project: { project } });
+    const object = { objectKey: 'a', storageBackend: 's3' };
+    const request = { project, object, requestId: randomUUID() };
+    const first = await storage.recordObject(request);
+    await projects.deleteProject({ project });
+    expect((await storage.recordObject(request)).object).toEqual(first.object);
+    const fresh = storage.recordObject({ ...request, requestId: randomUUID() });
+    expect(await failure(fresh)).toMatchObject({ reason: 'PROJECT_NOT_FOUND' });
+  });
+
   it('deletes a project softly', async () => {
     const { projects, storage } = clients();
     const project = id('gone');

@@ -17,10 +17,20 @@ export interface ServeChild extends AsyncDisposable {
   start(): Promise<void>;
   /** Ends it as a power cut would. */
   kill(): Promise<void>;
+  /** Has it read its settings again. */
+  hangUp(): void;
+  /** What it has printed and logged since its start, the last 20,000 characters. */
+  said(): string;
 }
 
-/** Starts a server on a migrated database, from the sources: no build needs to be there. */
-export async function startServe(databaseUrl: string): Promise<ServeChild> {
+/**
+ * Starts a server on a migrated database, from the sources: no build needs to be there.
+ * @param environment further settings
+ */
+export async function startServe(
+  databaseUrl: string,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<ServeChild> {
   const grpc = `127.0.0.1:${await freePort()}`;
   const http = `127.0.0.1:${await freePort()}`;
   let child: ChildProcess | undefined;
@@ -46,6 +56,7 @@ export async function startServe(databaseUrl: string): Promise<ServeChild> {
         DATABASE_URL: databaseUrl,
         STOWAGE_GRPC_ADDRESS: grpc,
         STOWAGE_HTTP_ADDRESS: http,
+        ...environment,
       },
     });
     const collect = (chunk: Buffer): void => {
@@ -65,6 +76,8 @@ export async function startServe(databaseUrl: string): Promise<ServeChild> {
     grpc,
     start,
     kill: () => end('SIGKILL'),
+    hangUp: () => void child?.kill('SIGHUP'),
+    said: () => output,
     [Symbol.asyncDispose]: () => end('SIGTERM'),
   };
 }

@@ -1,6 +1,7 @@
 /** A whole server on a database of its own in the shared cluster, with clients of both doors. */
 import { type Client, ConnectError, createClient, type Transport } from '@connectrpc/connect';
 import { createConnectTransport, Http2SessionManager } from '@connectrpc/connect-node';
+import { ClusterService } from '../../gen/stowage/v1/cluster_service_pb.js';
 import { ProjectService } from '../../gen/stowage/v1/project_service_pb.js';
 import { StorageService } from '../../gen/stowage/v1/storage_service_pb.js';
 import { CallError, createStowage, toStowageError } from '../../src/client/index.js';
@@ -21,6 +22,7 @@ export const strong = { demand: { case: 'strong', value: true } } as const;
 export interface Clients {
   readonly storage: Client<typeof StorageService>;
   readonly projects: Client<typeof ProjectService>;
+  readonly cluster: Client<typeof ClusterService>;
 }
 
 /** A running server and the ways to it. */
@@ -102,6 +104,7 @@ export async function startService(
 const clientsOf = (transport: Transport): Clients => ({
   storage: createClient(StorageService, transport),
   projects: createClient(ProjectService, transport),
+  cluster: createClient(ClusterService, transport),
 });
 
 async function waitForStandbys(

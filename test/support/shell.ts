@@ -36,8 +36,10 @@ export async function runCommand(
   const stderr = stream(isTerminal);
   stdin.end(input);
   const shell: Shell = { stdin, stdout, stderr, exitCode: 0 };
-  const command = make(shell).exitOverride();
-  command.configureOutput({ writeErr: (text) => stderr.write(text) });
+  const command = make(shell);
+  for (const each of [command, ...command.commands]) {
+    each.exitOverride().configureOutput({ writeErr: (text) => stderr.write(text) });
+  }
   try {
     await command.parseAsync([...args], { from: 'user' });
   } catch (error) {

@@ -66,6 +66,22 @@ describe('bench judge', () => {
     expect(judge('export', bound, samplesOf({ ours: [1, 2, 65] })).verdict).toBe('missed');
   });
 
+  it('judges the middle half where repetitions differ by their nature', () => {
+    const { against: _, ...alone } = wall;
+    const spec: RowSpec = { ...alone, must: 100, aim: 50, judgedBy: 'quartiles' };
+    const verdict = (ours: readonly number[]) => judge('export', spec, samplesOf({ ours })).verdict;
+    expect(verdict([1, 2, 30, 50, 900])).toBe('aim');
+    expect(verdict([1, 2, 30, 51, 900])).toBe('must');
+    expect(verdict([1, 2, 30, 101, 900])).toBe('unsure');
+    expect(verdict([1, 101, 150, 200, 900])).toBe('missed');
+    expect(verdict([1, 2])).toBe('unsure');
+  });
+
+  it('tells the least and the greatest of the values, not of the ratios', () => {
+    const row = judge('export', wall, samplesOf({ ours: [110, 90, 130], copy: [50, 50, 50] }));
+    expect(row).toMatchObject({ min: 90, max: 130 });
+  });
+
   it('reports a row without a goal', () => {
     const { must: _, aim: __, ...free } = wall;
     const row = judge('export', free, samplesOf({ ours: [1, 50, 99], copy: steady(100) }));
@@ -106,7 +122,9 @@ describe('bench table', () => {
   it('has a line a row, with bounds and verdict', () => {
     const row = judge('export', wall, samplesOf({ ours: steady(126), copy: steady(100) }));
     const [heading, line] = formatTable([row]).split('\n');
-    expect(heading).toMatch(/^row +value +against +ratio/);
-    expect(line).toBe('export.wall  126 ms  copy 100   1.26  <= 1.25  <= 1     0 %  MISSED');
+    expect(heading).toMatch(/^row +of +median +min +max +against +ratio/);
+    expect(line).toBe(
+      'export.wall   5  126 ms  126  126  copy 100   1.26  <= 1.25  <= 1     0 %  MISSED',
+    );
   });
 });

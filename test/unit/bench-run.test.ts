@@ -7,10 +7,10 @@ import { callInFlight } from '../../bench/rig/in-flight.js';
 const names = ['point-read', 'export', 'ingest'];
 
 describe('bench options', () => {
-  it('run every lane, five times, without standbys, unless told otherwise', () => {
+  it('run every lane, as often as it likes, without standbys, unless told otherwise', () => {
     expect(parseOptions([], names)).toEqual({
-      ...{ lanes: names, json: undefined, repetitions: 5, rows: undefined, standbys: 0 },
-      profile: undefined,
+      ...{ lanes: names, json: undefined, repetitions: undefined, standbys: 0 },
+      ...{ rows: undefined, profile: undefined },
     });
   });
 

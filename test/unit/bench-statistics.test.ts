@@ -33,4 +33,8 @@ describe('bench statistics', () => {
     expect(spread([1, 2])).toBeUndefined();
     expect(spread([0, 0, 0])).toBe(0);
   });
+
+  it('know no spread around 0, which nothing can be divided by', () => {
+    expect(spread([0, 0, 0, 5, 5])).toBeUndefined();
+  });
 });

@@ -11,7 +11,14 @@ import { StreamTally } from '../chaos/stream-tally.js';
 
 const write: Situation = {
   ...{ demand: undefined, hasRequestId: true, elapsedMs: 100, timeoutMs: 5_000 },
-  ...{ isCancelled: false, isSlow: false, isCalm: false, hasNode: false, isServerDown: false },
+  ...{
+    isCancelled: false,
+    isSlow: false,
+    isStream: false,
+    isCalm: false,
+    hasNode: false,
+    isServerDown: false,
+  },
 };
 const read = (demand: NonNullable<Situation['demand']>): Situation => ({ ...write, demand });
 
@@ -28,6 +35,7 @@ describe('a refusal', () => {
     expect(mayBeTold('STANDBY_BEHIND', read('at_least'))).toBe(true);
     expect(mayBeTold('STANDBY_BEHIND', read('eventual'))).toBe(false);
     expect(mayBeTold('TOKEN_HISTORY_LOST', read('max_staleness'))).toBe(false);
+    expect(mayBeTold('TOKEN_HISTORY_LOST', { ...read('eventual'), isStream: true })).toBe(true);
   });
 
   it('is none of those that nobody may be told', () => {

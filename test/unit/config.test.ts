@@ -10,6 +10,9 @@ const texts: Readonly<Record<string, string>> = {
   '/empty': '\n',
   '/two-lines': 'one\ntwo\n',
   '/pass': 'h1:*:d:u:hunter2\n*:*:*:*:other\n',
+  '/nodes': '# ours\nh1:5001, h2\r\n\n[::1]:5003\n',
+  '/twice': 'h1\nh1:5432\n',
+  '/no-nodes': '# none\n',
   '/open': '*:*:*:*:hunter2\n',
   '/several': 'h1:*:*:*:hunter2\nh2:*:*:*:hunter3\n',
 };
@@ -52,6 +55,26 @@ describe('parseConfig', () => {
     });
     expect(config).toMatchObject({ dataDir: '.stowage', standbys: 2, migrate: false });
     expect(Object.isFrozen(config) && Object.isFrozen(config.server)).toBe(true);
+  });
+
+  it('takes the nodes of a file instead of those elsewhere', () => {
+    const nodes = [
+      { host: 'h1', port: 5001 },
+      { host: 'h2', port: 5432 },
+      { host: '::1', port: 5003 },
+    ];
+    const STOWAGE_NODES_FILE = '/nodes';
+    expect(parse({ STOWAGE_NODES_FILE }).postgres.nodes).toEqual(nodes);
+    const both = parse({ STOWAGE_NODES_FILE, DATABASE_URL: 'postgres://u:p@elsewhere/d' });
+    expect(both.postgres).toMatchObject({ nodes, user: 'u', database: 'd' });
+    for (const [path, problem] of [
+      ['/absent', 'cannot read /absent: ENOENT'],
+      ['/twice', 'names a node twice'],
+      ['/no-nodes', 'names no node; write host or host:port a line'],
+    ]) {
+      const problems = problemsOf({ STOWAGE_NODES_FILE: path ?? '' });
+      expect(problems).toEqual([`STOWAGE_NODES_FILE: ${problem}`]);
+    }
   });
 
   it('reads a URL of several hosts with percent-encoded parts', () => {

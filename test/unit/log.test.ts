@@ -45,7 +45,7 @@ describe('startLog', () => {
     expect(linesOf('warn', () => publishCallEnded(call))).toEqual([]);
   });
 
-  it('tells of nodes but not of their first good news, and of jobs that fail', () => {
+  it('tells of nodes but not of their first good news, of history, and of jobs that fail', () => {
     const lines = linesOf('info', () => {
       const node = { node: 'a:1', from: 'unknown', detail: 'seen' };
       channel('stowage:postgres:topology').publish({ ...node, to: 'primary' });
@@ -53,11 +53,16 @@ describe('startLog', () => {
       channel('stowage:postgres:topology').publish({ ...node, to: 'standby' });
       channel('stowage:job-run').publish({ job: 'j', outcome: 'failed', error: new Error('why') });
       channel('stowage:job-run').publish({ job: 'j', outcome: 'succeeded' });
+      const recorded = { node: 'a:1', detail: 'record timeline 2' };
+      channel('stowage:postgres:history').publish(recorded);
+      channel('stowage:postgres:history').publish({ ...recorded, cause: new Error('full') });
     });
     expect(lines).toMatchObject([
       { level: 40, node: 'a:1', to: 'unreachable' },
       { level: 30, node: 'a:1', to: 'standby' },
       { level: 40, job: 'j', outcome: 'failed', err: { message: 'why' } },
+      { level: 30, node: 'a:1', detail: 'record timeline 2', msg: 'history recorded' },
+      { level: 50, node: 'a:1', err: { message: 'full' }, msg: 'history not recorded' },
     ]);
   });
 });

@@ -1,7 +1,13 @@
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
 import { StowageError } from '../../src/errors.js';
-import { type FailureContext, nodeEvidence, toStowageError } from '../../src/postgres/sqlstate.js';
+import { NodeLost } from '../../src/postgres/node-lost.js';
+import {
+  type FailureContext,
+  nodeEvidence,
+  repetition,
+  toStowageError,
+} from '../../src/postgres/sqlstate.js';
 
 function serverError(code: string, facts: Partial<pg.DatabaseError> = {}): pg.DatabaseError {
   const error = new pg.DatabaseError(`secret of ${code}`, 1, 'error');
@@ -36,12 +42,6 @@ describe('toStowageError', () => {
       'NO_NODE',
     ],
     ['one amid a write', new Error('Connection terminated unexpectedly'), 'write', 'NO_PRIMARY'],
-    [
-      'one amid COMMIT',
-      new Error('Connection terminated unexpectedly'),
-      'commit',
-      'COMMIT_OUTCOME_UNKNOWN',
-    ],
     ['a refused connection', socketError('ECONNREFUSED'), 'read', 'NO_NODE'],
     ['a reset connection', socketError('ECONNRESET'), 'write', 'NO_PRIMARY'],
     [
@@ -59,12 +59,6 @@ describe('toStowageError', () => {
     ],
     ['a connect timeout', new Error('timeout expired'), 'read', 'NO_NODE'],
     ['a shutdown', serverError('57P01', { severity: 'FATAL' }), 'read', 'NO_NODE'],
-    [
-      'a shutdown amid COMMIT',
-      serverError('57P01', { severity: 'FATAL' }),
-      'commit',
-      'COMMIT_OUTCOME_UNKNOWN',
-    ],
     ['a server that starts', serverError('57P03', { severity: 'FATAL' }), 'write', 'NO_PRIMARY'],
     ['a serialization failure', serverError('40001'), 'write', 'OVERLOADED'],
     ['a deadlock', serverError('40P01'), 'write', 'OVERLOADED'],
@@ -105,12 +99,21 @@ describe('toStowageError', () => {
 
   it('leaves a StowageError what it is', () => {
     const error = new StowageError('DRAINING');
-    expect(toStowageError(error, context('commit'))).toBe(error);
+    expect(toStowageError(error, context('write'))).toBe(error);
+  });
+});
+
+describe('repetition', () => {
+  it('repeats elsewhere what a node was given up under', () => {
+    const told = toStowageError(new NodeLost('a:1'), context('read'));
+    expect(told.reason).toBe('NO_NODE');
+    expect(repetition(told, { role: 'primary', mustReplay: undefined })).toBe('elsewhere');
+    expect(toStowageError(new NodeLost('a:1'), context('write')).reason).toBe('NO_PRIMARY');
   });
 });
 
 describe('nodeEvidence', () => {
-  it.each<[unknown, 'lost' | 'demoted' | undefined]>([
+  it.each<[unknown, ReturnType<typeof nodeEvidence>]>([
     [socketError('ECONNREFUSED'), 'lost'],
     [new Error('Connection terminated unexpectedly'), 'lost'],
     [serverError('57P01', { severity: 'FATAL' }), 'lost'],
@@ -118,8 +121,9 @@ describe('nodeEvidence', () => {
     [serverError('25006'), 'demoted'],
     [serverError('25P03', { severity: 'FATAL' }), undefined],
     [serverError('40001', { severity: 'FATAL' }), undefined],
-    [serverError('53300', { severity: 'FATAL' }), undefined],
+    [serverError('53300', { severity: 'FATAL' }), 'crowded'],
     [serverError('23505'), undefined],
+    [new NodeLost('a:1'), undefined],
     [new TypeError('x'), undefined],
   ])('says what %o tells of the node', (error, evidence) => {
     expect(nodeEvidence(error)).toBe(evidence);
