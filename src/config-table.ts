@@ -5,6 +5,7 @@
 
 import { z } from 'zod';
 import { parseDatabaseUrl } from './lib/database-url.js';
+import { poolers } from './lib/database-url-parameters.js';
 
 /** Where a door listens. */
 export interface Address {
@@ -103,7 +104,8 @@ export const configTable = {
       'The database as postgres://user:password@host:port,host:port/database?sslmode=verify-full' +
       '&sslrootcert=ca.pem, all nodes in any order; sslmode is disable, require, verify-ca or ' +
       'verify-full; sslrootcert=system is what Node trusts; connect_timeout, in seconds, goes ' +
-      'before STOWAGE_CONNECT_TIMEOUT_MS. Used instead of POSTGRES_HOST, _PORT, _DB and _USER.',
+      'before STOWAGE_CONNECT_TIMEOUT_MS, and pooler before POSTGRES_POOLER. Used instead of ' +
+      'POSTGRES_HOST, _PORT, _DB and _USER.',
     secret: true,
   }),
   POSTGRES_HOST: setting({
@@ -153,6 +155,14 @@ export const configTable = {
       'A password file in the form of libpq, for a login whose password is nowhere else; lines ' +
       'of host:port:database:user:password. Nobody but its owner may have rights to it.',
   }),
+  POSTGRES_POOLER: setting({
+    schema: z.enum(poolers, `must be ${poolers.join(' or ')}`),
+    default: 'none',
+    unit: 'none or transaction',
+    help:
+      '`transaction`: each host is a PgBouncer in transaction mode before one PostgreSQL node. ' +
+      'Migrations need STOWAGE_ADMIN_URL then.',
+  }),
   POSTGRES_MIN_CONN: count(2, 0, 1000, 'connections', 'Connections kept warm, a node.'),
   POSTGRES_MAX_CONN: count(20, 4, 1000, 'connections', 'Connections in all, a node and process.'),
   STOWAGE_ADMIN_URL: setting({
@@ -160,7 +170,8 @@ export const configTable = {
     unit: 'URL',
     help:
       'The migrator’s connection, which owns the schema; in the form of DATABASE_URL, with the ' +
-      'user postgres and the database stowage where it names none.',
+      'user postgres and the database stowage where it names none. It must reach the nodes ' +
+      'themselves, past any pooler.',
     secret: true,
   }),
   STOWAGE_MIGRATE: setting({

@@ -18,6 +18,7 @@ import {
 } from './config-password.js';
 import { type Address, configTable, type LogLevel } from './config-table.js';
 import { type DatabaseTarget, parseNodes, parseNodesFile } from './lib/database-url.js';
+import type { Pooler } from './lib/database-url-parameters.js';
 
 export { type Address, configTable, type LogLevel } from './config-table.js';
 
@@ -31,6 +32,8 @@ export interface PostgresSettings {
   readonly password: string | undefined;
   /** False: plain text. */
   readonly tls: false | { readonly ca: string | undefined; readonly rejectUnauthorized: boolean };
+  /** What stands before each node; default `none`. */
+  readonly pooler: Pooler;
   /** Connections a node and process, all classes; default 20: 14 unary, 5 streams, 1 probe. */
   readonly connectionsMax: number;
   /** Connections kept warm a node; default 2. */
@@ -96,7 +99,7 @@ export interface Config {
   readonly postgres: PostgresSettings;
   /** The setting that the service's password came from; undefined: there is none. */
   readonly passwordSource: PasswordSource | undefined;
-  /** The migrator's login; undefined: the service's own is tried. */
+  /** The migrator's login; undefined: the service's own is tried, see {@link ownersLogin}. */
   readonly admin: AdminLogin | undefined;
   readonly server: ServerSettings;
   /** Where `stowage dev` keeps its cluster. */
@@ -161,7 +164,10 @@ export function parseConfig(environment: Environment, files: SettingFiles = syst
   if (values.DATABASE_URL !== undefined && environment['POSTGRES_HOST']) {
     problems.push('POSTGRES_HOST: set DATABASE_URL or POSTGRES_HOST, not both');
   }
-  const admin = adminLogin(values, read, passFile);
+  const admin = adminLogin(values, problems, read, passFile);
+  if (values.STOWAGE_MIGRATE && admin === undefined && postgres.pooler === 'transaction') {
+    problems.push(`STOWAGE_MIGRATE: needs STOWAGE_ADMIN_URL, ${pastThePooler}`);
+  }
   const server = serverSettings(values, problems, read);
   if (problems.length > 0) {
     throw new ConfigError(problems);
@@ -227,6 +233,7 @@ function postgresSettings(
     password,
     passwordSource: source,
     tls: tlsOf('DATABASE_URL', url, read),
+    pooler: url?.pooler ?? known(values.POSTGRES_POOLER),
     connectionsMax,
     connectionsMin,
     connectTimeoutMs: url?.connectTimeoutMs ?? known(values.STOWAGE_CONNECT_TIMEOUT_MS),
@@ -266,9 +273,31 @@ function servicePassword(
 /** How long the migrator waits for a node: nobody waits for it, and the node may be starting. */
 const adminConnectTimeoutMs = 10_000;
 
-function adminLogin(values: Values, read: ReadNamed, passFile: PassFile): AdminLogin | undefined {
+const pastThePooler =
+  'the nodes themselves as their owner reaches them: its locks are held by a session, which a ' +
+  'pooler in transaction mode does not keep';
+
+/**
+ * The login that owns the schema: the migrator's, else the service's own is tried.
+ * @throws ConfigError where the service's own leads to a pooler
+ */
+export function ownersLogin({ admin, postgres }: Config): DatabaseLogin {
+  if (admin !== undefined) return admin;
+  if (postgres.pooler === 'none') return postgres;
+  throw new ConfigError([`STOWAGE_ADMIN_URL: must be set for this, ${pastThePooler}`]);
+}
+
+function adminLogin(
+  values: Values,
+  problems: string[],
+  read: ReadNamed,
+  passFile: PassFile,
+): AdminLogin | undefined {
   const url = values.STOWAGE_ADMIN_URL;
   if (url === undefined) return undefined;
+  if (url.pooler === 'transaction') {
+    problems.push(`STOWAGE_ADMIN_URL: has pooler=transaction; it names ${pastThePooler}`);
+  }
   const { nodes, database = 'stowage', user = 'postgres' } = url;
   const { password, source } =
     url.password === undefined

@@ -19,7 +19,7 @@ import { serveCommand } from './cli/serve.js';
 import { statsCommand } from './cli/stats.js';
 import { topologyCommand } from './cli/topology.js';
 import { withUsage } from './cli/usage.js';
-import { type Config, loadClientDefaults, loadConfig } from './config.js';
+import { type Config, loadClientDefaults, loadConfig, ownersLogin } from './config.js';
 import { inspectConfig } from './config-inspect.js';
 import { startLog } from './telemetry/log.js';
 
@@ -29,10 +29,7 @@ const print = (line: string) => console.log(line);
 const setExitCode = (code: number) => {
   process.exitCode = code;
 };
-const ownersDatabase = () => {
-  const { admin, postgres } = loadConfig();
-  return admin ?? postgres;
-};
+const ownersDatabase = () => ownersLogin(loadConfig());
 const serving = {
   config: loadConfig,
   startLog: ({ logLevel }: Config) => {

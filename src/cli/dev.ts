@@ -73,6 +73,7 @@ async function serveCluster(
     user,
     password,
     tls: false,
+    pooler: 'none',
   };
   return startServer({ ...config, postgres });
 }

@@ -4,7 +4,7 @@
  */
 
 import { Command } from 'commander';
-import type { Config } from '../config.js';
+import { type Config, ownersLogin } from '../config.js';
 import { migrateUp } from '../postgres/migrate.js';
 import { type RunningServer, startServer } from '../server/run.js';
 import { shutdownAsked } from '../server/shutdown.js';
@@ -28,7 +28,7 @@ export function serveCommand(dependencies: ServeDependencies): Command {
       dependencies.startLog(config);
       if (config.migrate) {
         await migrateUp({
-          database: config.admin ?? config.postgres,
+          database: ownersLogin(config),
           log: dependencies.print,
         });
       }

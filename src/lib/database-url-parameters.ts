@@ -6,12 +6,17 @@
 /** libpq's words for transport security, without `allow` and `prefer`, which promise nothing. */
 export type SslMode = 'disable' | 'require' | 'verify-ca' | 'verify-full';
 
+/** What stands before each node: nothing, or a pooler whose sessions last one transaction. */
+export const poolers = ['none', 'transaction'] as const;
+export type Pooler = (typeof poolers)[number];
+
 /** What the parameters say; undefined is left open by them. */
 export interface UrlParameters {
   readonly sslMode: SslMode | undefined;
   /** The path of a PEM file; undefined also for `system`, which are the roots that Node trusts. */
   readonly sslRootCert: string | undefined;
   readonly connectTimeoutMs: number | undefined;
+  readonly pooler: Pooler | undefined;
 }
 
 const sslModes: readonly string[] = ['disable', 'require', 'verify-ca', 'verify-full'];
@@ -30,7 +35,7 @@ const explanations: Readonly<Record<string, string>> = {
   keepalives: leaveOut('connections are always kept alive'),
   keepalives_idle: leaveOut('connections are always kept alive'),
   load_balance_hosts: leaveOut('reads are spread over the standbys that are fresh enough'),
-  pgbouncer: 'is of Prisma; name the PostgreSQL nodes, for a pooler hides which one is the primary',
+  pgbouncer: 'is of Prisma; write pooler=transaction, and one pooler before each PostgreSQL node',
   prepared_statement_cache_size: leaveOut('it is of asyncpg'),
   async_fallback: leaveOut('it is of SQLAlchemy'),
   pool_size: poolSize,
@@ -82,12 +87,14 @@ export function parseParameters(query: string): UrlParameters {
   const rootCert = take('sslrootcert');
   const sslMode = sslModeOf(take('sslmode'), take('ssl'), rootCert);
   const connectTimeoutMs = timeoutOf(take('connect_timeout'));
+  const pooler = poolerOf(take('pooler'));
   checkBinding(take('channel_binding'), sslMode);
   for (const [name, value] of given) refuse(name, value);
   return {
     sslMode,
     sslRootCert: rootCert === 'system' ? undefined : rootCert,
     connectTimeoutMs,
+    pooler,
   };
 }
 
@@ -127,6 +134,14 @@ function timeoutOf(text: string | undefined): number | undefined {
   return seconds * 1000;
 }
 
+function poolerOf(text: string | undefined): Pooler | undefined {
+  const pooler = poolers.find((each) => each === text);
+  if (pooler === text) return pooler;
+  throw new Error(
+    `has another pooler than ${poolers.join(', ')}; one that keeps its sessions is none`,
+  );
+}
+
 /**
  * Binding the login to the TLS channel keeps out who stands between, and so does the check of the
  * certificate; the driver cannot insist on the former.
@@ -148,6 +163,7 @@ function refuse(name: string, value: string): void {
   // A part of a password with an & in it may stand where a name is expected.
   const shown = /^[A-Za-z][A-Za-z_]{1,39}$/.test(name) && value !== '' ? ` ${name}` : '';
   throw new Error(
-    `has a parameter${shown} that is not known; sslmode, sslrootcert and connect_timeout are`,
+    `has a parameter${shown} that is not known; sslmode, sslrootcert, connect_timeout and ` +
+      'pooler are',
   );
 }

@@ -8,6 +8,7 @@ import { Client } from 'pg';
 import type { DatabaseLogin } from '../config.js';
 import { StowageError } from '../errors.js';
 import { type DatabaseTarget, parseDatabaseUrl } from '../lib/database-url.js';
+import { asDriverClient } from './driver.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
@@ -68,8 +69,9 @@ async function connectToPrimary(connection: DatabaseLogin): Promise<Client> {
     const client = clientOf(connection, node);
     try {
       await client.connect();
-      if (await isPrimary(client)) return client;
-      failures.push(new Error(`${node.host}:${node.port} is a standby`));
+      const why = await whyNot(client);
+      if (why === undefined) return client;
+      failures.push(new Error(`${node.host}:${node.port} is ${why}`));
     } catch (error) {
       failures.push(error);
     }
@@ -102,9 +104,19 @@ function clientOf(connection: DatabaseLogin, node: DatabaseLogin['nodes'][number
   return client;
 }
 
-async function isPrimary(client: Client): Promise<boolean> {
-  const answer = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
-  return answer.rows[0]?.standby === false;
+/**
+ * Why the work cannot be done on it; undefined: it can. A pooler gives each client a number of its
+ * own where PostgreSQL gives the backend's process id.
+ */
+async function whyNot(client: Client): Promise<string | undefined> {
+  const answer = await client.query<{ standby: boolean; pid: number }>(
+    'select pg_is_in_recovery() as standby, pg_backend_pid() as pid',
+  );
+  const [row] = answer.rows;
+  if (row?.pid !== asDriverClient(client).processID) {
+    return 'a pooler, which keeps no session for the locks: name the node itself';
+  }
+  return row.standby ? 'a standby' : undefined;
 }
 
 /** Node reports a refused connection to a host of several addresses without a message. */

@@ -64,11 +64,11 @@ export const writeScope = statement<Identity>({
            pg_postmaster_start_time()::text as started_at`,
 });
 
-/** Begins a transaction, which a standby refuses. */
+/** Begins a transaction, which a standby refuses, at the isolation that the store counts on. */
 export const begin = statement<never>({
   name: 'begin',
   intent: 'readPrimary',
-  text: 'begin read write',
+  text: 'begin isolation level read committed, read write',
 });
 
 /**
@@ -79,6 +79,48 @@ export const commitTimeout = statement<Record<string, string>>({
   name: 'commit-timeout',
   intent: 'readPrimary',
   text: `select set_config('statement_timeout', $1, true)`,
+});
+
+/** Begins a unit that only reads, on any node, where the session's defaults are anybody's. */
+export const beginRead = statement<never>({
+  name: 'begin-read',
+  intent: 'read',
+  text: 'begin isolation level read committed, read only',
+});
+
+/** The same with one snapshot for all steps. */
+export const beginSnapshot = statement<never>({
+  name: 'begin-snapshot',
+  intent: 'read',
+  text: 'begin isolation level repeatable read, read only',
+});
+
+/** Ends such a unit. */
+export const commitRead = statement<never>({ name: 'commit-read', intent: 'read', text: 'commit' });
+
+/**
+ * What a session of the service's own has from its startup packet, for one transaction in a session
+ * that a pooler lends. The search path, bytea and floats beside it, which no startup packet of ours
+ * sets: a session of our own has the administrator's, a lent one perhaps what the last borrower
+ * left. Last, a backend whose pooler has hung up ends its query within a second, for no cancel
+ * request is sent through one; servers on Windows cannot look, and refuse to try. Parameters: lock
+ * timeout and timeout of an idle transaction, in ms.
+ */
+export const pooledSession = statement<Record<string, string>>({
+  name: 'pooled-session',
+  intent: 'read',
+  text: `
+    select set_config('TimeZone', 'UTC', true),
+           set_config('DateStyle', 'ISO', true),
+           set_config('IntervalStyle', 'postgres', true),
+           set_config('client_min_messages', 'warning', true),
+           set_config('lock_timeout', $1, true),
+           set_config('idle_in_transaction_session_timeout', $2, true),
+           set_config('search_path', 'public', true),
+           set_config('bytea_output', 'hex', true),
+           set_config('extra_float_digits', '1', true),
+           set_config('client_connection_check_interval',
+                      case when version() ~ 'mingw|Visual|msvc' then '0' else '1000' end, true)`,
 });
 
 /** Commits; its tag is ROLLBACK where the transaction had failed. */

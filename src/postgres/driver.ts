@@ -87,7 +87,8 @@ const KEEPALIVE_DELAY_MS = 2_000;
 
 /**
  * The driver's configuration for a node. Session settings travel in the startup packet: no further
- * round trip, and `DISCARD` or a pooler between cannot lose them half-way.
+ * round trip, and `DISCARD` cannot lose them half-way. A pooler in transaction mode refuses them,
+ * and sets the application's name anew where a session last had another: see pooled.ts.
  */
 export function driverConfig(
   settings: PostgresSettings,
@@ -102,12 +103,17 @@ export function driverConfig(
     // A function, for the driver would fill a missing password from its own environment variables.
     password: () => settings.password ?? '',
     ssl: tlsOptions(settings),
-    application_name: `stowage ${purpose}`,
+    application_name: isPooled(settings) ? 'stowage' : `stowage ${purpose}`,
     connectionTimeoutMillis: settings.connectTimeoutMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEPALIVE_DELAY_MS,
-    options: sessionOptions(settings, purpose),
+    ...(isPooled(settings) ? {} : { options: sessionOptions(settings, purpose) }),
   };
+}
+
+/** Whether what is connected to is a pooler whose sessions last one transaction. */
+export function isPooled({ pooler }: Pick<PostgresSettings, 'pooler'>): boolean {
+  return pooler === 'transaction';
 }
 
 function tlsOptions(

@@ -18,12 +18,14 @@ import { rollback } from './control.sql.js';
 import {
   type DriverClient,
   destroyClient,
+  isPooled,
   type NodeAddress,
   type Notice,
   type Submission,
 } from './driver.js';
 import { NodeLost } from './node-lost.js';
-import { type Step, type StepResult, Unit } from './unit.js';
+import { type FrameOptions, makeUnit } from './pooled.js';
+import type { Step, StepResult, Unit } from './unit.js';
 
 /** How a connection is given back. */
 export type ReleaseState = 'clean' | 'discard';
@@ -80,7 +82,7 @@ export class Lease {
     assert(!this.#isReleased && this.#draining === undefined, 'the lease is not in use');
     const obstacle = obstacleOf(limits);
     if (obstacle !== undefined) throw obstacle;
-    const unit = new Unit(steps);
+    const unit = this.unit(steps);
     this.submit(unit);
     this.#running = unit.done;
     try {
@@ -103,7 +105,7 @@ export class Lease {
   }
 
   async #runToEnd(steps: readonly Step[], timeoutMs: number): Promise<Observed> {
-    const unit = new Unit(steps);
+    const unit = this.unit(steps);
     const notices: Notice[] = [];
     const onNotice = (notice: Notice) => notices.push(notice);
     this.client.on('notice', onNotice);
@@ -118,6 +120,14 @@ export class Lease {
       this.client.off('notice', onNotice);
     }
     return { results: unit.results, notices, isSent: unit.isSent, error };
+  }
+
+  /** Makes a unit for this connection as it stands. @throws TypeError as {@link makeUnit} */
+  unit(steps: readonly Step[], options: Omit<FrameOptions, 'isInTransaction'> = {}): Unit {
+    return makeUnit(this.#settings, steps, {
+      ...options,
+      isInTransaction: this.#isInTransaction(),
+    });
   }
 
   /** Hands a submission to the driver. @throws NodeLost where the router ended the connection */
@@ -140,6 +150,12 @@ export class Lease {
   }
 
   async #drain(done: Promise<unknown>): Promise<void> {
+    // A request to cancel names a connection to the pooler, which may have lent the session of the
+    // server to somebody else when it passes the request on. To hang up ends the query too.
+    if (isPooled(this.#settings)) {
+      this.#break();
+      return;
+    }
     const [cancelled, ended] = await Promise.all([
       sendCancel(this.#settings, this.node, this.client, CANCEL_TIMEOUT_MS),
       settlesWithin(done, CANCEL_TIMEOUT_MS),

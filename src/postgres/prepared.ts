@@ -1,6 +1,6 @@
 /**
  * Which statements are prepared on a connection. Bounded by the registry of statements: nothing
- * else is prepared by name.
+ * else is prepared by name, and behind a pooler nothing at all.
  */
 
 import type { ColumnDescription, DriverConnection } from './driver.js';
@@ -37,15 +37,16 @@ const connections = new WeakMap<DriverConnection, Map<string, PreparedStatement>
 
 /**
  * Sends what prepares a statement, unless the connection has it already; one with a custom plan is
- * sent each time. `sent` holds what the present unit has sent so far.
+ * sent each time, and so are all where nothing may be named. `sent` holds what the present unit has
+ * sent so far, `undefined` where nothing may be named.
  */
 export function prepare(
   connection: DriverConnection,
   statement: Preparable,
-  sent: Set<PreparedStatement>,
+  sent: Set<PreparedStatement> | undefined,
 ): PreparedStatement {
   const { name, text, plan } = statement;
-  if (plan === 'custom') return prepareOnce(connection, text);
+  if (plan === 'custom' || sent === undefined) return prepareOnce(connection, text);
   const known = connections.get(connection) ?? new Map<string, PreparedStatement>();
   connections.set(connection, known);
   const found = known.get(name);

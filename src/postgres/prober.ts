@@ -6,7 +6,7 @@
 import type { PostgresSettings } from '../config.js';
 import { deferred } from '../lib/deferred.js';
 import { settlesWithin } from '../lib/interruption.js';
-import { commitLocally, probe, readHistory } from './control.sql.js';
+import { begin, commit, commitLocally, probe, readHistory } from './control.sql.js';
 import {
   createClient,
   type DriverClient,
@@ -17,9 +17,10 @@ import {
 } from './driver.js';
 import type { HostWatch } from './host-watch.js';
 import { reportOf } from './node-report.js';
+import { endFailed, makeUnit } from './pooled.js';
 import type { NodeReport } from './router-state.js';
 import { classify } from './sqlstate.js';
-import { type Step, type StepResult, Unit } from './unit.js';
+import type { Step, StepResult } from './unit.js';
 
 /** What a probe saw. */
 export type Observation =
@@ -113,7 +114,8 @@ export class Prober {
    * @param onEnd told why it failed, or undefined.
    */
   record(steps: readonly Step[], onEnd: (error: unknown) => void): void {
-    this.#record = { steps: [{ statement: commitLocally, params: [] }, ...steps], onEnd };
+    const plain = (statement: Step['statement']): Step => ({ statement, params: [] });
+    this.#record = { steps: [plain(begin), plain(commitLocally), ...steps, plain(commit)], onEnd };
     this.wake();
   }
 
@@ -142,9 +144,11 @@ export class Prober {
     const record = this.#record;
     this.#record = undefined;
     if (record === undefined || this.#client === undefined) return;
-    const unit = new Unit(record.steps);
-    this.#client.query(unit);
-    if (!(await settlesWithin(unit.done, RECORD_TIMEOUT_MS))) this.#drop();
+    const client = this.#client;
+    const unit = makeUnit(this.#settings, record.steps);
+    client.query(unit);
+    const isEnded = await settlesWithin(unit.done, RECORD_TIMEOUT_MS);
+    if (!isEnded || !(await endFailed(this.#settings, client, RECORD_TIMEOUT_MS))) this.#drop();
     await unit.done.then(() => record.onEnd(undefined), record.onEnd);
   }
 
@@ -204,7 +208,7 @@ export class Prober {
 
   async #ask(client: DriverClient): Promise<NodeReport> {
     const askedAtMs = performance.now();
-    const unit = new Unit([
+    const unit = makeUnit(this.#settings, [
       { statement: probe, params: [] },
       { statement: readHistory, params: [] },
     ]);
@@ -216,6 +220,7 @@ export class Prober {
       () => true,
       (error: unknown) => refusesHistory(error, unit.results.length),
     );
+    if (!(await endFailed(this.#settings, client, this.#settings.probeTimeoutMs))) this.#drop();
     return reportOf(unit.results, askedAtMs, isKept);
   }
 

@@ -6,11 +6,13 @@
 import { StowageError } from '../errors.js';
 import type { Call } from './call.js';
 import type { Demand, Route } from './freshness.js';
+import type { Lease } from './lease.js';
 import type { Served } from './read-check.js';
 import { checkRead } from './read-check.js';
 import { identityIn, mayRepeat, openingSteps, positionIn, positionStep } from './reader.js';
 import type { TupleCollector } from './router-api.js';
 import { publish, type Routing, type Work } from './routing.js';
+import { readScopeStep } from './scope.js';
 import { BatchStream } from './stream.js';
 import type { Step } from './unit.js';
 
@@ -51,13 +53,14 @@ export async function openStream<Batch>(
     let stream: BatchStream<Batch> | undefined;
     try {
       const lease = await routing.nodeOf(route).streams.acquire(call);
-      const opening = openingSteps(call, route, call.deadlineMs);
+      await askAhead(lease, route, call);
       // Behind the scope, which takes the snapshot, and before the rows: see sessionOptions.
-      const steps = [...opening, positionStep(routing, route), step];
+      const scope = readScopeStep(call, call.deadlineMs);
+      const steps = [scope, positionStep(routing, route), step];
       const { collector, idleTimeoutMs } = how;
       stream = new BatchStream({ lease, steps, collector, limits: call, idleTimeoutMs });
       const first = await stream.next();
-      const position = positionIn(stream.results[opening.length]);
+      const position = positionIn(stream.results[1]);
       const served = checkRead(how.demand, route, identityIn(stream.results), position);
       return { stream, work, startedAtMs, first, served };
     } catch (error) {
@@ -69,6 +72,20 @@ export async function openStream<Batch>(
       how.collector.take();
       await routing.backOff(attempts, call);
     }
+  }
+}
+
+/**
+ * Whether the node has come far enough, in a transaction ahead: a stream's snapshot is taken before
+ * its first step can tell. The lease is given back when it has not.
+ */
+async function askAhead(lease: Lease, route: Route, call: Call): Promise<void> {
+  if (route.mustReplay === undefined) return;
+  try {
+    await lease.run(openingSteps(call, route, call.deadlineMs), call);
+  } catch (error) {
+    lease.release('clean');
+    throw error;
   }
 }
 

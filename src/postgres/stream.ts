@@ -8,7 +8,7 @@ import { type Limits, watchLimits } from '../lib/interruption.js';
 import { interruptionError, type Lease } from './lease.js';
 import type { TupleCollector } from './router-api.js';
 import { TupleReader } from './tuple-reader.js';
-import { type Step, type StepResult, Unit } from './unit.js';
+import type { Step, StepResult, Unit } from './unit.js';
 
 /** What a stream is made of. */
 export interface StreamSource<Batch> {
@@ -42,14 +42,9 @@ export class BatchStream<Batch> {
       lease.release('clean');
       throw interruptionError('aborted', limits);
     }
-    this.#reader = new TupleReader({
-      collector,
-      step: steps.length - 1,
-      onPause: (isPaused) => this.#watchConsumer(isPaused),
-      onFailure: (error) => this.abandon(error),
-    });
     try {
-      this.#unit = new Unit(steps, {
+      this.#unit = lease.unit(steps, {
+        isSnapshot: true,
         binaryLast: true,
         onSubmit: (connection) => this.#reader.attach(connection),
       });
@@ -57,6 +52,12 @@ export class BatchStream<Batch> {
       lease.release('clean');
       throw error;
     }
+    this.#reader = new TupleReader({
+      collector,
+      step: this.#unit.binaryStep ?? 0,
+      onPause: (isPaused) => this.#watchConsumer(isPaused),
+      onFailure: (error) => this.abandon(error),
+    });
     this.#stopWatching = watchLimits(limits, (interruption) =>
       this.abandon(interruptionError(interruption, limits)),
     );

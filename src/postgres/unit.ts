@@ -25,6 +25,8 @@ export type Row = Record<string, unknown>;
 export interface Step {
   readonly statement: Preparable;
   readonly params: readonly unknown[];
+  /** True: it is not the caller's, and its result is not among the unit's. */
+  readonly isFrame?: boolean;
 }
 
 /** What a step came to. */
@@ -36,8 +38,10 @@ export interface StepResult {
 
 /** How a unit differs from the usual. */
 export interface UnitOptions {
-  /** The last step's rows come in binary form; who asks for that takes them off the socket. */
-  readonly binaryLast?: boolean;
+  /** Index of the step whose rows come in binary; who asks for it takes them off the socket. */
+  readonly binaryStep?: number;
+  /** No statement gets a name: the next unit may run in another session of the server. */
+  readonly isNameless?: boolean;
   /** Called once everything is sent. */
   readonly onSubmit?: (connection: DriverConnection) => void;
 }
@@ -46,6 +50,7 @@ interface BoundStep {
   readonly statement: Step['statement'];
   readonly values: readonly WireValue[];
   readonly binary: boolean;
+  readonly isFrame: boolean;
 }
 
 /**
@@ -53,27 +58,35 @@ interface BoundStep {
  * for the next unit, or is gone.
  */
 export class Unit implements Submission {
+  /** The index of the step whose rows come in binary. */
+  readonly binaryStep: number | undefined;
   readonly #steps: readonly BoundStep[];
   readonly #onSubmit: UnitOptions['onSubmit'];
+  readonly #isNameless: boolean;
   readonly #prepared: PreparedStatement[] = [];
   readonly #results: StepResult[] = [];
   readonly #done = deferred<StepResult[]>();
   #connection: DriverConnection | undefined;
+  /** The index of the step whose answer is due; after an error, of the one that failed. */
+  #current = 0;
   #rows: Row[] = [];
   #error: Error | undefined;
 
   /** @throws TypeError when a parameter cannot be encoded; nothing is sent then. */
   constructor(steps: readonly Step[], options: UnitOptions = {}) {
-    const { binaryLast = false, onSubmit } = options;
+    const { binaryStep, isNameless = false, onSubmit } = options;
     this.#onSubmit = onSubmit;
-    this.#steps = steps.map(({ statement, params }, index) => ({
+    this.#isNameless = isNameless;
+    this.binaryStep = binaryStep;
+    this.#steps = steps.map(({ statement, params, isFrame = false }, index) => ({
       statement,
       values: params.map(encodeParameter),
-      binary: binaryLast && index === steps.length - 1,
+      binary: index === binaryStep,
+      isFrame,
     }));
   }
 
-  /** The results of all steps; rejects with the server's or the driver's error. */
+  /** The results of the caller's steps; rejects with the server's or the driver's error. */
   get done(): Promise<StepResult[]> {
     return this.#done.promise;
   }
@@ -83,19 +96,14 @@ export class Unit implements Submission {
     return this.#connection !== undefined;
   }
 
-  /** Of the steps that were completed so far. */
+  /** Of the caller's steps that were completed so far. */
   get results(): readonly StepResult[] {
     return this.#results;
   }
 
-  /** The index of the step whose answer is due; after an error, of the one that failed. */
-  get #current(): number {
-    return this.#results.length;
-  }
-
   submit(connection: DriverConnection): void {
     this.#connection = connection;
-    const sent = new Set<PreparedStatement>();
+    const sent = this.#isNameless ? undefined : new Set<PreparedStatement>();
     // One packet: without the cork each message may travel alone.
     connection.stream.cork();
     try {
@@ -143,7 +151,10 @@ export class Unit implements Submission {
   handleCommandComplete(message: { readonly text: string }): void {
     const prepared = this.#prepared[this.#current];
     if (prepared !== undefined) prepared.isReady = true;
-    this.#results.push({ rows: this.#rows, tag: message.text });
+    if (this.#steps[this.#current]?.isFrame === false) {
+      this.#results.push({ rows: this.#rows, tag: message.text });
+    }
+    this.#current += 1;
     this.#rows = [];
   }
 

@@ -30,6 +30,7 @@ export function testSettings(
     user: decodeURIComponent(username),
     password: decodeURIComponent(password),
     tls: false,
+    pooler: 'none',
     connectionsMax: 20,
     connectionsMin: 2,
     connectTimeoutMs: 3_000,

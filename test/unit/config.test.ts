@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { type Config, ConfigError, configTable, parseConfig } from '../../src/config.js';
+import {
+  type Config,
+  ConfigError,
+  configTable,
+  ownersLogin,
+  parseConfig,
+} from '../../src/config.js';
 import { inspectConfig } from '../../src/config-inspect.js';
 import type { SettingFiles } from '../../src/config-password.js';
 
@@ -103,6 +109,25 @@ describe('parseConfig', () => {
     expect(parse({ DATABASE_URL: `postgres://h/d?sslmode=${query}` }).postgres.tls).toEqual(tls);
   });
 
+  it.each([
+    [{}, 'none'],
+    [{ POSTGRES_POOLER: 'transaction' }, 'transaction'],
+    [{ DATABASE_URL: 'postgres://h/d?pooler=transaction' }, 'transaction'],
+    [{ DATABASE_URL: 'postgres://h/d?pooler=none', POSTGRES_POOLER: 'transaction' }, 'none'],
+  ])('takes the pooler from the URL, else from its setting: %o', (environment, pooler) => {
+    expect(parse(environment as Record<string, string>).postgres.pooler).toBe(pooler);
+  });
+
+  it('asks for a way past the pooler where the schema is changed', () => {
+    const pooled = { POSTGRES_POOLER: 'transaction' };
+    expect(() => ownersLogin(parse(pooled))).toThrow(
+      /STOWAGE_ADMIN_URL: must be set for this, the/,
+    );
+    expect(ownersLogin(parse({})).nodes).toEqual([{ host: '127.0.0.1', port: 5432 }]);
+    const direct = { ...pooled, STOWAGE_ADMIN_URL: 'postgres://o@db1/d', STOWAGE_MIGRATE: 'true' };
+    expect(ownersLogin(parse(direct))).toMatchObject({ user: 'o' });
+  });
+
   it('reads a comma list of hosts, each with its own port or the common one', () => {
     const { postgres } = parse({
       POSTGRES_HOST: 'a, b:6000',
@@ -142,6 +167,9 @@ describe('parseConfig', () => {
     [{ PGPASSFILE: '/open' }, /^PGPASSFILE: others .* run chmod 600 \/open$/],
     [{ PGPASSFILE: '/absent' }, /^PGPASSFILE: cannot read \/absent/],
     [{ POSTGRES_HOST: 'h1,h2', PGPASSFILE: '/several' }, /^PGPASSFILE: has several passwords/],
+    [{ POSTGRES_POOLER: 'session' }, /^POSTGRES_POOLER: must be none or transaction/],
+    [{ POSTGRES_POOLER: 'transaction', STOWAGE_MIGRATE: 'true' }, /^STOWAGE_MIGRATE: needs STOW/],
+    [{ STOWAGE_ADMIN_URL: 'postgres://h/d?pooler=transaction' }, /^STOWAGE_ADMIN_URL: has pooler=/],
     [{ STOWAGE_ADMIN_URL: 'jdbc:postgresql://h/d?password=hunter2' }, /leave jdbc: out/],
     [
       { STOWAGE_ADMIN_URL: 'postgres://h/d?sslrootcert=/absent&sslmode=verify-full' },

@@ -10,6 +10,7 @@ const plain = {
   sslMode: undefined,
   sslRootCert: undefined,
   connectTimeoutMs: undefined,
+  pooler: undefined,
 };
 
 function refusalOf(url: string): string {
@@ -51,6 +52,7 @@ describe('parseDatabaseUrl', () => {
     ['sslmode=verify-full&channel_binding=require', { sslMode: 'verify-full' }],
     ['sslmode=verify-ca&sslrootcert=/c%2B+', { sslMode: 'verify-ca', sslRootCert: '/c++' }],
     ['connect_timeout=10', { connectTimeoutMs: 10_000 }],
+    ['pooler=transaction', { pooler: 'transaction' }],
   ])('takes ?%s', (query, expected) => {
     const parsed = parseDatabaseUrl(`postgres://ada:hunter2@db1/d?${query}`);
     expect(parsed).toEqual({ ...plain, ...expected });
@@ -92,7 +94,8 @@ describe('parseDatabaseUrl', () => {
     ['postgres://ada:hunter2@db1/d?schema=hunter2', /schema public; leave it out/],
     ['postgres://ada:hunter2@db1/d?currentSchema=x', /currentschema.*schema public/],
     ['postgres://ada:hunter2@db1/d?target_session_attrs=standby', /writes go to the primary/],
-    ['postgres://ada:hunter2@db1/d?pgbouncer=true', /name the PostgreSQL nodes/],
+    ['postgres://ada:hunter2@db1/d?pgbouncer=true', /write pooler=transaction/],
+    ['postgres://ada:hunter2@db1/d?pooler=session', /another pooler than none, transaction/],
     ['postgres://ada@db1/d?password=hunter2', /password, which belongs before/],
     ['postgres://ada:hunter2@db1/d?passfile=/p', /set PGPASSFILE/],
     ['postgres://ada:hunter2@db1/d?sslcert=/p', /login is by password/],

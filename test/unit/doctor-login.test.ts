@@ -84,7 +84,7 @@ describe('a login that failed', () => {
   });
 
   it.each([
-    ['08P01', /does not take the settings of a session: no such/, []],
+    ['08P01', /a pooler answers, and refuses: no such/, ['?pooler=transaction']],
     ['42501', /may not connect/, ['grant connect on database stowage to stowage;']],
     ['57P03', /starting, stopping or recovering/, []],
     ['XX000', /the server refuses: no such \(XX000\)/, []],

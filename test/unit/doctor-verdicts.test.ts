@@ -10,6 +10,7 @@ import { collationVerdict, ctypeVerdict } from '../../src/postgres/diagnosis/dat
 import { diskVerdict, slotsVerdict } from '../../src/postgres/diagnosis/disk.js';
 import type { NodeFacts } from '../../src/postgres/diagnosis/facts.js';
 import { bytesText, sqlName } from '../../src/postgres/diagnosis/finding.js';
+import { poolerVerdict } from '../../src/postgres/diagnosis/pooler-verdict.js';
 import {
   extensionVerdict,
   roleVerdict,
@@ -299,5 +300,28 @@ describe('the words of a remedy', () => {
       '15 KiB',
       '1.5 GiB',
     ]);
+  });
+});
+
+describe('the check of the pooler', () => {
+  const node = { host: 'db1', port: 6432 };
+
+  it.each([
+    ['transaction', true, 'ok', /as the settings say/],
+    ['transaction', false, 'warn', /PostgreSQL itself answers at db1:6432/],
+    ['none', true, 'warn', /a pooler answers at db1:6432, and the settings do not say so/],
+  ] as const)(
+    'compares what is said (%s) with what is there (%s)',
+    (pooler, isThere, verdict, seen) => {
+      expect(poolerVerdict(node, { pooler }, isThere)).toMatchObject({
+        check: 'pooler',
+        verdict,
+        seen: expect.stringMatching(seen),
+      });
+    },
+  );
+
+  it('says nothing where none is there and none is meant', () => {
+    expect(poolerVerdict(node, { pooler: 'none' }, false)).toBeUndefined();
   });
 });

@@ -177,7 +177,7 @@ describe('the history of nodes', () => {
     const before = seen(['a', report('primary', { history: first })]);
     const { topology, effects } = step(before, { kind: 'token', timeline: 2, atMs: 0 });
     expect(states(topology)).toBe('fenced unknown unknown');
-    expect(effects).toEqual([{ kind: 'sever', node: 'a' }]);
+    expect(effects).toEqual([{ kind: 'sever', node: 'a', scope: 'all' }]);
   });
 
   it('keeps the primary whose row is known when another claims its timeline', () => {
@@ -199,7 +199,9 @@ describe('the history of nodes', () => {
     const lost = observe(gone, 'b', { kind: 'lost' });
     const former = (askedAtMs: number, own: History) =>
       eventOf('a', report('primary', { askedAtMs, history: own }));
-    expect(step(lost, former(31_000, first)).effects).toEqual([{ kind: 'sever', node: 'a' }]);
+    expect(step(lost, former(31_000, first)).effects).toEqual([
+      { kind: 'sever', node: 'a', scope: 'all' },
+    ]);
     const due = step(lost, former(31_001, first));
     expect(due.topology.primary).toBeUndefined();
     expect(due.effects).toContainEqual({

@@ -18,6 +18,9 @@ function socketError(code: string): Error {
   return Object.assign(new Error(`connect ${code}`), { code, syscall: 'connect', errno: -1 });
 }
 
+/** All that a pooler says of itself: it has no function to name. */
+const pooler = { severity: 'FATAL', routine: undefined } as const;
+
 const later = performance.now() + 1e6;
 const context = (phase: FailureContext['phase']): FailureContext => ({
   phase,
@@ -42,6 +45,8 @@ describe('toStowageError', () => {
       'NO_NODE',
     ],
     ['one amid a write', new Error('Connection terminated unexpectedly'), 'write', 'NO_PRIMARY'],
+    ['what a pooler says amid a read', serverError('08P01', pooler), 'read', 'NO_NODE'],
+    ['what it says amid a write', serverError('08P01', pooler), 'write', 'NO_PRIMARY'],
     ['a refused connection', socketError('ECONNREFUSED'), 'read', 'NO_NODE'],
     ['a reset connection', socketError('ECONNRESET'), 'write', 'NO_PRIMARY'],
     [
@@ -118,6 +123,7 @@ describe('nodeEvidence', () => {
     [new Error('Connection terminated unexpectedly'), 'lost'],
     [serverError('57P01', { severity: 'FATAL' }), 'lost'],
     [serverError('57P03', { severity: 'FATAL' }), 'lost'],
+    [serverError('08P01', pooler), 'lost'],
     [serverError('25006'), 'demoted'],
     [serverError('25P03', { severity: 'FATAL' }), undefined],
     [serverError('40001', { severity: 'FATAL' }), undefined],

@@ -46,14 +46,14 @@ export interface ConnectionFacts {
 /** Of the connections there are, how many may be in use before a warning. */
 const fullShare = 0.9;
 
-/** The check `connections`. */
+/** The check `connections`. @param wanted of the service; undefined: a pooler decides. */
 export function connectionRoomVerdict(
   facts: ConnectionFacts,
   login: Pick<DatabaseLogin, 'user' | 'database'>,
-  wanted: number,
+  wanted: number | undefined,
 ): Finding {
   const { used, available, roleMax, databaseMax } = facts;
-  if (wanted > available) {
+  if (wanted !== undefined && wanted > available) {
     return warn(
       'connections',
       `POSTGRES_MAX_CONN is ${wanted}, but the server has ${available} connections to give`,
@@ -67,8 +67,8 @@ export function connectionRoomVerdict(
     { max: roleMax, what: `role ${sqlName(login.user)}` },
     { max: databaseMax, what: `database ${sqlName(login.database)}` },
   ];
-  const low = limits.find(({ max }) => max >= 0 && max < wanted);
-  if (low !== undefined) {
+  const low = limits.find(({ max }) => max >= 0 && max < (wanted ?? 0));
+  if (wanted !== undefined && low !== undefined) {
     return warn(
       'connections',
       `POSTGRES_MAX_CONN is ${wanted}, but the ${low.what} has a limit of ${low.max}`,
@@ -76,7 +76,8 @@ export function connectionRoomVerdict(
       `alter ${low.what} connection limit -1;`,
     );
   }
-  const seen = `${used} of ${available} in use; this service takes up to ${wanted} a process`;
+  const takes = wanted === undefined ? 'the pooler says how many' : `up to ${wanted} a process`;
+  const seen = `${used} of ${available} in use; this service takes ${takes}`;
   if (used < available * fullShare) return ok('connections', seen);
   return warn(
     'connections',

@@ -19,6 +19,7 @@ export const readServer = statement<{
   wal_file: string | null;
   lsn: string | null;
   connections: number;
+  pid: number;
 }>({
   name: 'diagnose-server',
   intent: 'read',
@@ -31,7 +32,8 @@ export const readServer = statement<{
                 else pg_walfile_name(pg_current_wal_lsn()) end as wal_file,
            case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
                 else pg_current_wal_flush_lsn() end as lsn,
-           (select coalesce(sum(numbackends), 0)::int4 from pg_stat_database) as connections`,
+           (select coalesce(sum(numbackends), 0)::int4 from pg_stat_database) as connections,
+           pg_backend_pid() as pid`,
 });
 
 /** The database. As JSON, because versions before 17 have other columns for the locale. */

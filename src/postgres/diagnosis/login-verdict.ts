@@ -8,6 +8,7 @@ import { isServerError, type NodeAddress } from '../driver.js';
 import { connectionsVerdict } from './connections-verdict.js';
 import { certificateVerdict, isTlsCode } from './contact-verdict.js';
 import { addressOf, type Finding, fail, migrateCommandLine, sqlName } from './finding.js';
+import { poolerRefusal } from './pooler-verdict.js';
 
 /** What an administrator's connection knows of the login. */
 export interface AdminView {
@@ -21,7 +22,7 @@ export interface LoginAttempt {
   /** Whose login it is. */
   readonly purpose: 'service' | 'migrator';
   readonly node: NodeAddress;
-  readonly login: DatabaseLogin;
+  readonly login: DatabaseLogin & { readonly pooler?: string };
   /** The setting that the password came from; undefined: there was none. */
   readonly passwordSource: string | undefined;
   readonly offersTls: boolean;
@@ -86,12 +87,7 @@ function serverVerdict(error: ServerError, attempt: LoginAttempt): Finding {
         `grant connect on database ${sqlName(login.database)} to ${sqlName(login.user)};`,
       );
     case '08P01':
-      return fail(
-        'login',
-        `what answers does not take the settings of a session: ${error.message}`,
-        'A pooler stands there. Name the PostgreSQL nodes themselves: the service pools its ' +
-          'connections, and a pooler hides which node is the primary.',
-      );
+      return poolerRefusal(error.message, login);
     case '53300':
       return connectionsVerdict(error.routine, login);
     case '57P03':

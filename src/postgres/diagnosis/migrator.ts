@@ -4,11 +4,11 @@
  */
 
 import type { AdminLogin, PostgresSettings } from '../../config.js';
-import type { NodeAddress } from '../driver.js';
+import { isPooled, type NodeAddress } from '../driver.js';
 import { contactNode } from './contact.js';
 import { addressVerdict, tlsVerdict } from './contact-verdict.js';
 import { readLogin, readMigrator, readServer } from './facts.sql.js';
-import { type Finding, fail, noAnswers, ok, skipped, sqlName } from './finding.js';
+import { addressOf, type Finding, fail, noAnswers, ok, skipped, sqlName } from './finding.js';
 import { type AdminView, loginVerdict } from './login-verdict.js';
 import { Session } from './session.js';
 
@@ -25,7 +25,10 @@ export async function examineMigrator(
   service: PostgresSettings,
 ): Promise<MigratorOutcome> {
   if (admin === undefined) {
-    const finding = skipped('migrator', 'STOWAGE_ADMIN_URL is not set');
+    const say = isPooled(service)
+      ? ['Behind a pooler migrating needs it, with the addresses of the nodes themselves.']
+      : [];
+    const finding = skipped('migrator', 'STOWAGE_ADMIN_URL is not set', ...say);
     return { finding, view: undefined };
   }
   let view: AdminView | undefined;
@@ -62,13 +65,14 @@ async function askNode(
   const { passwordSource, ...login } = admin;
   let session: Session;
   try {
-    session = await Session.open({ ...service, ...login }, node);
+    session = await Session.open({ ...service, ...login, pooler: 'none' }, node);
   } catch (error) {
     const attempt = { ...contact, purpose: 'migrator', node, login, passwordSource } as const;
     return { finding: loginVerdict(error, { ...attempt, admin: undefined }) };
   }
   try {
-    const { in_recovery: isStandby } = await session.askOne(readServer);
+    const { in_recovery: isStandby, pid } = await session.askOne(readServer);
+    if (pid !== session.processId) return { finding: throughPooler(node) };
     const view = await readView(session, service);
     return { finding: isStandby ? undefined : await judge(session, admin), view };
   } catch (error) {
@@ -76,6 +80,14 @@ async function askNode(
   } finally {
     await session.close();
   }
+}
+
+function throughPooler(node: NodeAddress): Finding {
+  return fail(
+    'migrator',
+    `a pooler answers at ${addressOf(node)}, and migrating needs a session that it keeps`,
+    'Name the nodes themselves in STOWAGE_ADMIN_URL.',
+  );
 }
 
 async function readView(session: Session, service: PostgresSettings): Promise<AdminView> {

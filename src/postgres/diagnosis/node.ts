@@ -1,7 +1,7 @@
 /** The checks of one node, in order: what needs a failed one is skipped, and says so. */
 
 import type { PostgresSettings } from '../../config.js';
-import type { NodeAddress } from '../driver.js';
+import { isPooled, type NodeAddress } from '../driver.js';
 import { connectionRoomVerdict } from './connections-verdict.js';
 import { contactNode } from './contact.js';
 import { addressVerdict, tlsVerdict } from './contact-verdict.js';
@@ -11,6 +11,7 @@ import { type NodeFacts, readFacts } from './facts.js';
 import { readServer } from './facts.sql.js';
 import { type Finding, noAnswers, ok, skipped } from './finding.js';
 import { type AdminView, loginVerdict } from './login-verdict.js';
+import { poolerVerdict } from './pooler-verdict.js';
 import {
   extensionVerdict,
   roleVerdict,
@@ -85,6 +86,8 @@ export async function examineNode(check: NodeCheck): Promise<ExaminedNode> {
       return skipRest(node, [...findings, version], afterVersion);
     }
     const facts = await readFacts(session, server);
+    const pooler = poolerVerdict(node, settings, server.pid !== session.processId);
+    if (pooler !== undefined) findings.push(pooler);
     findings.push(version, ...(await judge(check, facts)));
     return { node, findings, facts, session };
   } catch (error) {
@@ -120,13 +123,18 @@ async function judge(check: NodeCheck, facts: NodeFacts): Promise<Finding[]> {
     ctypeVerdict(facts.database, database),
     collationVerdict(facts.database, database),
     extensionVerdict(facts),
-    connectionRoomVerdict(roomForConnections(facts), settings, settings.connectionsMax),
+    connectionRoomVerdict(roomForConnections(facts), settings, wantedConnections(settings)),
     durabilityVerdict(facts.settings, settings),
     clockVerdict(facts.clock),
     diskVerdict(node, facts, room, settings),
   ];
   if (facts.role === 'standby') return ofAll;
   return [...ofAll, slotsVerdict(facts), writesVerdict(facts.settings, settings)];
+}
+
+/** Behind a pooler it is the pooler's settings that say how many. */
+function wantedConnections(settings: PostgresSettings): number | undefined {
+  return isPooled(settings) ? undefined : settings.connectionsMax;
 }
 
 function roomForConnections(facts: NodeFacts): Parameters<typeof connectionRoomVerdict>[0] {

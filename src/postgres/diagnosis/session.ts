@@ -9,8 +9,8 @@ import {
   driverConfig,
   type NodeAddress,
 } from '../driver.js';
+import { endFailed, makeUnit } from '../pooled.js';
 import type { Statement } from '../statement.js';
-import { Unit } from '../unit.js';
 
 /** How long the node may take for one answer, and for the end of the connection. */
 const ANSWER_TIMEOUT_MS = 5_000;
@@ -18,9 +18,11 @@ const END_TIMEOUT_MS = 500;
 
 /** A session of the service's login, or of another. */
 export class Session {
+  readonly #settings: PostgresSettings;
   readonly #client: DriverClient;
 
-  private constructor(client: DriverClient) {
+  private constructor(settings: PostgresSettings, client: DriverClient) {
+    this.#settings = settings;
     this.#client = client;
   }
 
@@ -35,19 +37,31 @@ export class Session {
       destroyClient(client);
       throw error;
     }
-    return new Session(client);
+    return new Session(settings, client);
+  }
+
+  /** What the server gave for its process id when the connection was made. */
+  get processId(): number {
+    return this.#client.processID;
   }
 
   /** Runs one statement. @throws the server's error; Error where the answer takes too long */
   async ask<Row>(statement: Statement<Row>, params: readonly unknown[] = []): Promise<Row[]> {
-    const unit = new Unit([{ statement, params }]);
+    const unit = makeUnit(this.#settings, [{ statement, params }]);
     this.#client.query(unit);
     if (!(await settlesWithin(unit.done, ANSWER_TIMEOUT_MS))) {
       destroyClient(this.#client);
       throw new Error(`no answer to ${statement.name} within ${ANSWER_TIMEOUT_MS} ms`);
     }
-    const [result] = await unit.done;
-    return (result?.rows ?? []) as Row[];
+    try {
+      const [result] = await unit.done;
+      return (result?.rows ?? []) as Row[];
+    } catch (error) {
+      if (!(await endFailed(this.#settings, this.#client, ANSWER_TIMEOUT_MS))) {
+        destroyClient(this.#client);
+      }
+      throw error;
+    }
   }
 
   /** Runs a statement that has one row. @throws as {@link ask}; Error where there is none */
