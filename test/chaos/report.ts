@@ -3,6 +3,7 @@
 import type { Violation } from './history.js';
 import type { Failover } from './recorder.js';
 import { type RunResult, total } from './run.js';
+import { STEADY_GOAL_MS } from './settle.js';
 
 /** Violations that are printed whole; more of them rarely tell more. */
 const VIOLATIONS_MAX = 10;
@@ -19,6 +20,7 @@ export function summary(seed: number, result: RunResult): string {
     `${recorder.failovers.length} failovers; ${slowest(recorder.failovers)}`,
     `${lostWithTail} acknowledged writes lost with a tail that was cut off`,
     `steady after the last fault within ${settlement.slowestSteadyMs.toFixed(0)} ms, ` +
+      `past ${STEADY_GOAL_MS} ms in ${settlement.roundsPastGoal} rounds; ` +
       `at most ${settlement.waitingPeak} callers in line, ` +
       `a server took at most ${(settlement.rssPeakBytes / 2 ** 20).toFixed(0)} MiB`,
   ].join('\n');

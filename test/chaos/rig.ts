@@ -92,18 +92,19 @@ export class Rig {
     return this.lines.flatMap((own) => own.get(node) ?? []);
   }
 
-  /** Where the logs of servers and nodes are until the rig is stopped. */
+  /** Where the logs of the servers are. */
   get folder(): string {
     return this.#dataDirectory;
   }
 
-  async stop(): Promise<void> {
+  /** Ends everything and removes its data. @param keepsLogs whether the servers' logs stay */
+  async stop(keepsLogs = false): Promise<void> {
     for (const caller of this.callers) caller.close();
     await Promise.all(this.servers.map((server) => server.stop('SIGKILL')));
     for (const server of this.servers) server.close();
     for (const own of this.lines) for (const line of own.values()) line.close();
     await this.cluster.stop();
     await removeCluster(this.#dataDirectory);
-    await rm(this.#dataDirectory, { recursive: true, force: true });
+    if (!keepsLogs) await rm(this.#dataDirectory, { recursive: true, force: true });
   }
 }

@@ -44,6 +44,7 @@ export async function runChaos(input: RunInput): Promise<RunResult> {
   const random = createRandom(seed);
   const fork = (): Random => createRandom(random.below(2 ** 32));
   const rig = await Rig.start(mutant);
+  let violations: readonly Violation[] = [];
   try {
     const recorder = new Recorder();
     const manager = new HaManager(rig.cluster, recorder);
@@ -54,7 +55,6 @@ export async function runChaos(input: RunInput): Promise<RunResult> {
     const result = { recorder, settlement, rounds: 0, lostWithTail: 0 };
     const ticker = setInterval(() => print(progress(result, driver, beginMs)), PROGRESS_MS);
     try {
-      let violations: readonly Violation[] = [];
       for (let left = durationMs; left > 0 && violations.length === 0; ) {
         const roundMs = Math.ceil(Math.min(left, roundLength(random, input.roundMsMax)));
         const parts = { rig, recorder, driver, settlement, number: result.rounds + 1 };
@@ -71,7 +71,9 @@ export async function runChaos(input: RunInput): Promise<RunResult> {
       clearInterval(ticker);
     }
   } finally {
-    await rig.stop();
+    const keepsLogs = violations.length > 0 && mutant === undefined;
+    await rig.stop(keepsLogs);
+    if (keepsLogs) print(`logs of the servers: ${rig.folder}`);
   }
 }
 
