@@ -10,7 +10,12 @@ import { type Interruption, type Limits, within } from '../lib/interruption.js';
 import type { SeverScope } from './connections.js';
 import { recordAcceptance, recordTimeline } from './control.sql.js';
 import type { NodeAddress } from './driver.js';
-import { historyChannel, type TopologyEvent, topologyChannel } from './events.js';
+import {
+  type HistoryEvent,
+  historyChannel,
+  type TopologyEvent,
+  topologyChannel,
+} from './events.js';
 import type { Rank } from './history.js';
 import { HostWatch } from './host-watch.js';
 import { claimersOf } from './primary-choice.js';
@@ -262,5 +267,5 @@ function settle<T>(came: Deferred<T>, pick: () => T | undefined): boolean {
 }
 
 function telling(node: string, detail: string): (cause: unknown) => void {
-  return (cause) => historyChannel.publish({ node, detail, cause });
+  return (cause) => historyChannel.publish({ node, detail, cause } satisfies HistoryEvent);
 }

@@ -221,7 +221,7 @@ function states(topology: Topology): string {
 }
 
 describe('topology histories', () => {
-  it("hold the router's invariants", () => {
+  it('hold the invariants of the router', () => {
     const seed = Math.trunc(Math.random() * 2 ** 31);
     fc.assert(
       fc.property(fc.array(happening, { maxLength: 120, size: 'max' }), (history) => {

@@ -92,7 +92,7 @@ describe('A commit in doubt', () => {
     await openGate();
     const { response, token } = await promise;
     expect(response).toMatchObject({ outcome: RecordOutcome.CREATED });
-    expect(token).toMatch(/^[\w-]{54}$/);
+    expect(token).toMatch(/^[\w-]{59}$/);
     expect(await revisionOf('done')).toEqual([1]);
     await settled(router);
   });
