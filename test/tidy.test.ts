@@ -216,9 +216,11 @@ const cases: readonly Case[] = [
     bad: [
       { 'test/unit/a.test.ts': 'await new Promise((done) => setTimeout(done, 10));' },
       { 'test/unit/b.test.ts': "import { setTimeout as wait } from 'node:timers/promises';" },
+      { 'test/unit/chaos.test.ts': 'setTimeout(done, 10);' },
     ],
     good: [
       { 'test/support/wait.ts': 'setTimeout(done, 10);' },
+      { 'test/chaos/faults.ts': 'setTimeout(done, 10);' },
       { 'test/unit/a.test.ts': "const text = 'setTimeout(done)'; run({ setTimeout: fake });" },
     ],
   },

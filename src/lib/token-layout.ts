@@ -91,3 +91,20 @@ export function laterToken(a: Token, b: Token): Token {
   if (a.timeline !== b.timeline) return a.timeline > b.timeline ? a : b;
   return a.lsn >= b.lsn ? a : b;
 }
+
+/**
+ * The text of the later of two tokens; empty is none. Where they cannot be compared, being of two
+ * clusters or of no known form, the one that came last.
+ */
+export function laterTokenText(known: string, come: string): string {
+  const [a, b] = [readToken(known), readToken(come)];
+  if (come === '') return known;
+  if (a === undefined || b === undefined) return come;
+  if (a.systemIdentifier !== b.systemIdentifier) return come;
+  return laterToken(a, b) === a ? known : come;
+}
+
+function readToken(text: string): Token | undefined {
+  const sealed = parseSealed(text);
+  return sealed && parseTokenPayload(sealed.payload);
+}

@@ -40,14 +40,16 @@ export type RunSettings = Pick<Config, 'postgres' | 'server'>;
 /**
  * Starts a server. The database must have been migrated.
  * @param onWaiting told in a sentence when the database does not answer yet; default: nobody is.
+ * @param makeRouter for tests that plant faults around the router.
  * @throws StowageError SCHEMA_MISMATCH; NO_NODE when no node answers for 60 s; Error when an
  *   address is taken
  */
 export async function startServer(
   { postgres, server }: RunSettings,
   onWaiting: (sentence: string) => void = () => undefined,
+  makeRouter = createRouter,
 ): Promise<RunningServer> {
-  const router = createRouter(postgres, { streamIdleTimeoutMs: server.streamIdleTimeoutMs });
+  const router = makeRouter(postgres, { streamIdleTimeoutMs: server.streamIdleTimeoutMs });
   try {
     await startOnDatabase(router, onWaiting);
     // Rows of today must have their place before the first is taken.

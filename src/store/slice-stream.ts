@@ -15,6 +15,7 @@ import { StowageError } from '../errors.js';
 import { backoffMs, pauseWithin } from '../lib/backoff.js';
 import { withHeartbeats } from '../lib/heartbeats.js';
 import { fromMillis } from '../lib/timestamp.js';
+import { laterTokenText } from '../lib/token-layout.js';
 import type { Call, ServedBy } from '../postgres/call.js';
 import type { TupleCollector } from '../postgres/router-api.js';
 import { repetition } from '../postgres/sqlstate.js';
@@ -76,7 +77,7 @@ interface Progress {
   served: ServedBy | undefined;
   /** The node that it stays on; undefined before the first statement and after a failure. */
   node: string | undefined;
-  /** The freshness token of its first read. */
+  /** The latest freshness token of its reads: it covers all that was sent. */
   token: string;
 }
 
@@ -108,7 +109,7 @@ function watched(call: Call, progress: Progress): Call {
         progress.served = servedBy;
         progress.node = servedBy.node;
       }
-      progress.token ||= token ?? '';
+      progress.token = laterTokenText(progress.token, token ?? '');
     },
   };
 }

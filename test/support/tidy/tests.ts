@@ -4,9 +4,13 @@ import { type FileRule, nodesOf, type Violation, violationAt } from './source.js
 
 const isTestFile = (path: string): boolean => /^test\/.*\.ts$/.test(path);
 
-/** No waiting by the clock outside test/support. */
+/** Where the waits are made, and where load and faults have their own times, at random. */
+const foldersWithClocks = ['test/support/', 'test/chaos/', 'test/mutants/'];
+
+/** No waiting by the clock but there. */
 export const noSleeps: FileRule = (file) => {
-  if (!isTestFile(file.path) || file.path.startsWith('test/support/')) return [];
+  if (!isTestFile(file.path) || foldersWithClocks.some((folder) => file.path.startsWith(folder)))
+    return [];
   const message =
     'a test awaits a signal, never the clock: await an event or a state, or inject the clock ' +
     '(test/support has the waits)';
