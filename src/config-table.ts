@@ -332,4 +332,12 @@ export const configTable = {
     3_600_000,
     'How long a transaction may stand idle before PostgreSQL ends it.',
   ),
+  STOWAGE_REQUEST_LOG_HOURS: count(
+    24,
+    1,
+    8760,
+    'hours',
+    'How long the answer of a write with a `request_id` is kept for repeats. The same for all ' +
+      'servers of a database: the shortest of them counts.',
+  ),
 } as const satisfies Record<string, Setting>;

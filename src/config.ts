@@ -92,6 +92,8 @@ export interface ServerSettings {
   readonly shutdownGraceMs: number;
   /** How old a connection of door 1 grows before it is asked to come again. */
   readonly connectionAgeMaxMs: number;
+  /** How long answers are kept for repeats of a request id; default 24. */
+  readonly requestLogHours: number;
 }
 
 /** Everything that is set, parsed and checked. */
@@ -371,6 +373,7 @@ function serverSettings(values: Values, problems: string[], read: ReadNamed): Se
     streamHeartbeatMs: known(values.STOWAGE_STREAM_HEARTBEAT_MS),
     shutdownGraceMs: known(values.STOWAGE_SHUTDOWN_GRACE_MS),
     connectionAgeMaxMs: known(values.STOWAGE_CONNECTION_AGE_MAX_MS),
+    requestLogHours: known(values.STOWAGE_REQUEST_LOG_HOURS),
   };
 }
 

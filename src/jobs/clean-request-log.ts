@@ -10,7 +10,6 @@ import type { Job } from './job.js';
 
 const NAME = 'clean-request-log';
 const INTERVAL_MS = 300_000;
-const KEEP_HOURS = 24;
 const BATCH_SIZE_MAX = 1000;
 /** With the interval 3,333 rows a second are forgotten: more than a primary takes single writes. */
 const BATCHES_MAX = 1000;
@@ -35,15 +34,15 @@ const forgetRequests = statement<{ forgotten: bigint }>({
     select count(*) as forgotten from forgotten`,
 });
 
-/** The job: request ids are remembered for 24 hours, then forgotten within minutes. */
-export function cleanRequestLogJob(router: Router): Job {
+/** The job: request ids are remembered for so many hours, then forgotten within minutes. */
+export function cleanRequestLogJob(router: Router, keepHours: number): Job {
   return {
     name: NAME,
     intervalMs: INTERVAL_MS,
     async run(signal) {
       for (let batch = 0; batch < BATCHES_MAX && !signal.aborted; batch += 1) {
         const forgotten = await whenElected(router, NAME, signal, async (transaction) => {
-          const [row] = await transaction.run(forgetRequests, [KEEP_HOURS, BATCH_SIZE_MAX]);
+          const [row] = await transaction.run(forgetRequests, [keepHours, BATCH_SIZE_MAX]);
           return Number(row?.forgotten ?? 0n);
         });
         if (forgotten === undefined || forgotten < BATCH_SIZE_MAX) return;

@@ -89,7 +89,7 @@ async function serve(
     await grpc.close(0);
     throw error;
   });
-  const jobs = createJobs(router);
+  const jobs = createJobs(router, settings);
   jobs.start();
   let closing: Promise<void> | undefined;
   return {

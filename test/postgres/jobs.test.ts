@@ -10,13 +10,14 @@ import { recordRuns } from '../support/job-runs.js';
 import { useRouter } from '../support/use-router.js';
 
 const fixture = useRouter();
+const settings = { requestLogHours: 24 };
 
 /** The jobs' names and makers, for a router that does not exist yet when tests are named. */
-const contract = allJobs({} as Router).map((job, index) => ({
+const contract = allJobs({} as Router, settings).map((job, index) => ({
   name: job.name,
   intervalMs: job.intervalMs,
   make: (): Job => {
-    const made = allJobs(fixture.router)[index];
+    const made = allJobs(fixture.router, settings)[index];
     if (made === undefined) throw new Error('the list of jobs is not constant');
     return made;
   },
@@ -91,8 +92,16 @@ describe('the request log', () => {
   it('forgets what is older than a day, in batches, and nothing else', async () => {
     await remember('old', 2500, '24 hours 1 minute');
     await remember('recent', 3, '23 hours 59 minutes');
-    await cleanRequestLogJob(fixture.router).run(NEVER);
+    await cleanRequestLogJob(fixture.router, 24).run(NEVER);
     expect(await remembered()).toEqual([{ principal: 'recent', requests: 3 }]);
+  });
+
+  it('is kept for as long as is set', async () => {
+    await remember('recent', 3, '47 hours');
+    await cleanRequestLogJob(fixture.router, 48).run(NEVER);
+    expect(await remembered()).toContainEqual({ principal: 'recent', requests: 6 });
+    await cleanRequestLogJob(fixture.router, 24).run(NEVER);
+    expect(await remembered()).toContainEqual({ principal: 'recent', requests: 3 });
   });
 
   it('is left to the server that is elected', async () => {
@@ -101,10 +110,10 @@ describe('the request log', () => {
     await fixture.admin.query(
       `select pg_advisory_xact_lock(hashtextextended('stowage_job_clean-request-log', 0))`,
     );
-    await cleanRequestLogJob(fixture.router).run(NEVER);
+    await cleanRequestLogJob(fixture.router, 24).run(NEVER);
     await fixture.admin.query('rollback');
     expect(await remembered()).toContainEqual({ principal: 'old', requests: 1 });
-    await cleanRequestLogJob(fixture.router).run(NEVER);
+    await cleanRequestLogJob(fixture.router, 24).run(NEVER);
     expect(await remembered()).not.toContainEqual({ principal: 'old', requests: 1 });
   });
 });
@@ -135,7 +144,7 @@ describe('the timeline', () => {
 
 describe('all jobs together', () => {
   it('start and stop as one', async () => {
-    const jobs = createJobs(fixture.router);
+    const jobs = createJobs(fixture.router, settings);
     const recorded = contract.map(({ name }) => recordRuns(name));
     jobs.start();
     await Promise.all(recorded.map((each) => each.first(1)));
