@@ -132,7 +132,7 @@ function maxLsn(a: bigint, b: bigint): bigint {
  * Refuses a token whose write did not outlive a failover.
  * @throws StowageError TOKEN_HISTORY_LOST.
  */
-function requireHistory({ history, primary }: Topology, token: Token): void {
+export function requireHistory({ history, primary }: Topology, token: Token): void {
   const newest = newestTimeline(history);
   if (history.timelines.length === 0 || holds(history, token)) return;
   // Of a failover that this service has yet to see, perhaps; a primary that is known rules it out

@@ -5,7 +5,7 @@
 
 import { StowageError } from '../errors.js';
 import type { Call } from './call.js';
-import type { Demand, Route } from './freshness.js';
+import { type Demand, type Route, requireHistory } from './freshness.js';
 import type { Lease } from './lease.js';
 import type { Served } from './read-check.js';
 import { checkRead } from './read-check.js';
@@ -47,7 +47,7 @@ export async function openStream<Batch>(
     const route =
       how.node === undefined
         ? await routing.route(how.demand, attempts, call)
-        : pinned(routing, how.node);
+        : pinned(routing, how.node, how.demand);
     const work: Work = { name: step.statement.name, route, call, phase: 'read' };
     const startedAtMs = performance.now();
     let stream: BatchStream<Batch> | undefined;
@@ -89,8 +89,12 @@ async function askAhead(lease: Lease, route: Route, call: Call): Promise<void> {
   }
 }
 
-/** The node that a stream's earlier slices ran on. */
-function pinned(routing: Routing, name: string): Route {
+/**
+ * The node that a stream's earlier slices ran on.
+ * @throws StowageError NO_NODE; TOKEN_HISTORY_LOST where it may have followed another history.
+ */
+function pinned(routing: Routing, name: string, demand: Demand): Route {
+  if (demand.kind === 'at_least') requireHistory(routing.monitor.topology, demand.token);
   const route = routing.routeTo(name);
   if (route === undefined) throw new StowageError('NO_NODE', { metadata: { node: name } });
   return route;

@@ -83,8 +83,8 @@ interface Progress {
 
 /**
  * Streams encoded messages, heartbeats among them; the last has the summary. Leaving early ends the
- * query. A node that fails or is drained is left for another one that is at least as fresh as the
- * stream's first read: callers see only another node in the checkpoints.
+ * query. A node that fails or is drained is left for another one that has at least what was read so
+ * far: callers see only another node in the checkpoints. So does a resume.
  * @throws StowageError PROJECT_NOT_FOUND, RESUME_TOKEN_MISMATCH, and those of `router.stream`.
  */
 export function streamSlices(
@@ -126,7 +126,7 @@ async function* streamMessages(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { args } = source;
   progress.position = await openPosition(store.sealer, call, args, progress.resumeToken);
-  await requireProject(store, call);
+  await begin(store, call, progress);
   let failures = 0;
   for (let rowsMax: number | undefined = source.rowsFirst; rowsMax !== undefined; ) {
     const before = progress.position;
@@ -148,6 +148,22 @@ async function* streamMessages(
   yield source.encode({ ...fieldsOf(progress), summary });
 }
 
+/**
+ * Asks for the project, as fresh as the call wants it. Ahead of that a resumed stream asks whether
+ * what it had read is still there, for a failover may have lost it; and a node that is fresh enough
+ * for the call may be behind it.
+ */
+async function begin(store: Store, call: Call, progress: Progress): Promise<void> {
+  const { token } = progress.position;
+  if (token !== '') await requireProject(store, { ...atLeast(call, token), ...UNTOLD });
+  await requireProject(store, call);
+  const latest = laterTokenText(progress.token, token);
+  if (latest !== progress.token) Object.assign(progress, { token: latest, node: undefined });
+}
+
+/** Of a read whose node and token say nothing of what is sent. */
+const UNTOLD: Pick<Call, 'onServed'> = { onServed: () => undefined };
+
 /** Streams one slice; gives the rows of the next one, undefined at the end. */
 async function* streamSlice(
   store: Store,
@@ -158,7 +174,10 @@ async function* streamSlice(
 ): AsyncGenerator<Uint8Array, number | undefined, undefined> {
   const { collector } = source;
   const before = progress.position;
-  const { statement, params, end } = await source.slice(before.lastKey, rowsMax, call);
+  const { statement, params, end } = await source.slice(before.lastKey, rowsMax, {
+    ...call,
+    ...UNTOLD,
+  });
   const { node } = progress;
   const options = node === undefined ? { collector } : { collector, node };
   let rows = 0;
@@ -169,7 +188,7 @@ async function* streamSlice(
     options,
   )) {
     rows += batch.rows ?? batch.items;
-    await move(store, call, source, progress, advance(progress.position, batch));
+    await move(store, call, source, progress, advance(progress, batch));
     if (batch.items === 0) continue;
     // The items' bytes as they are, then the other fields: a message is the sum of its parts.
     const rest = source.encode({ ...fieldsOf(progress), crc32: batch.crc32 });
@@ -180,7 +199,8 @@ async function* streamSlice(
   if (rows === rowsMax) return rowsNext;
   if (end === undefined) return undefined;
   // So that a stream that finds little does not look again at what it has passed.
-  await move(store, call, source, progress, { ...progress.position, lastKey: end });
+  const { position, token } = progress;
+  await move(store, call, source, progress, { ...position, lastKey: end, token });
   return rowsNext;
 }
 
@@ -196,19 +216,24 @@ async function move(
   Object.assign(progress, { position, resumeToken } satisfies Partial<Progress>);
 }
 
-/** The call of a slice: another node than the first must have what the first read had. */
+/**
+ * The call of a slice: its node must have what was read so far, be it another one or the same one,
+ * for a standby that was restarted since may have to replay that again.
+ */
 function slicing(call: Call, progress: Progress): Call {
-  const { token } = progress;
-  const isFree = progress.node === undefined && token !== '';
   return {
-    ...call,
-    ...(isFree ? { freshness: { kind: 'at_least', token } } : {}),
+    ...atLeast(call, progress.token),
     onServed(servedBy, read) {
       call.onServed(servedBy, read);
       progress.served = servedBy;
       progress.node = servedBy.node;
     },
   };
+}
+
+/** The call, of data that a token tells of; as it is where there is no token. */
+function atLeast(call: Call, token: string): Call {
+  return token === '' ? call : { ...call, freshness: { kind: 'at_least', token } };
 }
 
 /** Whether a stream goes on elsewhere after a failure: not before it has begun anywhere. */
@@ -221,8 +246,9 @@ function mayGoOn(error: unknown, { served }: Progress): boolean {
 
 const pauseMs = (failures: number) => backoffMs(failures - 1, PAUSE_MS.first, PAUSE_MS.max);
 
-function advance(position: Position, batch: SliceBatch): Position {
+function advance({ position, token }: Progress, batch: SliceBatch): Position {
   return {
+    token,
     lastKey: batch.lastKey,
     items: position.items + batch.items,
     bytes: position.bytes + batch.bytes.length,

@@ -12,13 +12,15 @@ export interface Position {
   readonly items: number;
   readonly bytes: number;
   readonly crc32: number;
+  /** The latest freshness token of what was read for it; empty where none was to be had. */
+  readonly token: string;
 }
 
 /** Where every stream begins. */
-export const START: Position = { lastKey: '', items: 0, bytes: 0, crc32: 0 };
+export const START: Position = { lastKey: '', items: 0, bytes: 0, crc32: 0, token: '' };
 
-/** Two 48-bit counters and a CRC-32 before the key. */
-const HEADER_BYTES = 16;
+/** Two 48-bit counters, a CRC-32 and the length of the token before the token and the key. */
+const HEADER_BYTES = 17;
 
 /** The resume token of a position. */
 export function sealPosition(
@@ -31,7 +33,9 @@ export function sealPosition(
   header.writeUIntBE(position.items, 0, 6);
   header.writeUIntBE(position.bytes, 6, 6);
   header.writeUInt32BE(position.crc32, 12);
-  const payload = Buffer.concat([header, Buffer.from(position.lastKey)]);
+  const token = Buffer.from(position.token, 'latin1');
+  header.writeUInt8(token.length, 16);
+  const payload = Buffer.concat([header, token, Buffer.from(position.lastKey)]);
   return sealer.seal('resume', tokenBinding(call, args), payload);
 }
 
@@ -49,10 +53,12 @@ export async function openPosition(
   const opened = await sealer.open('resume', tokenBinding(call, args), token);
   if (opened === undefined) throw new StowageError('RESUME_TOKEN_MISMATCH');
   const payload = Buffer.from(opened);
+  const keyAt = HEADER_BYTES + payload.readUInt8(16);
   return {
     items: payload.readUIntBE(0, 6),
     bytes: payload.readUIntBE(6, 6),
     crc32: payload.readUInt32BE(12),
-    lastKey: payload.toString('utf8', HEADER_BYTES),
+    token: payload.toString('latin1', HEADER_BYTES, keyAt),
+    lastKey: payload.toString('utf8', keyAt),
   };
 }

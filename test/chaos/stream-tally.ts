@@ -14,8 +14,6 @@ const OBJECTS_TAG = 0x0a;
 export class StreamTally {
   /** What does not add up, in words. */
   readonly problems: string[] = [];
-  /** How often it was opened. */
-  openings = 0;
   /** Of the last message with one; empty before. */
   resumeToken = '';
   /** The summary's token, once it was there. */

@@ -38,8 +38,7 @@ export async function streamRound(
   recorder.read({
     ...{ kind: 'read', op: 'stream', demand: chosen.demand, startMs, endMs: performance.now() },
     ...{ seen, covers: keys, showsDeleted, servedBy: '' },
-    // Of a resumed one the token is of its last part.
-    position: tally.openings === 1 ? positionOf(tally.token) : undefined,
+    position: positionOf(tally.token),
   });
 }
 
@@ -84,7 +83,6 @@ async function untilEnd(
         cancelAfterMs: random.below(20) === 0 ? random.below(200) : undefined,
       },
       async (caller, options) => {
-        tally.openings += 1;
         const request = requestOf(stream, tally.resumeToken);
         const messages = caller.stream(StorageService.method.streamObjects, request, options);
         for await (const message of messages) {

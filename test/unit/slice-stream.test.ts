@@ -6,6 +6,7 @@ import pg from 'pg';
 import { describe, expect, it } from 'vitest';
 import { StreamObjectsResponseSchema } from '../../gen/stowage/v1/storage_list_pb.js';
 import { StowageError } from '../../src/errors.js';
+import { formatSealed, formatTokenPayload, MAC_BYTES } from '../../src/lib/token-layout.js';
 import type { Call, Freshness } from '../../src/postgres/call.js';
 import type { Router, StreamOptions } from '../../src/postgres/router-api.js';
 import { systemCall } from '../../src/postgres/system-call.js';
@@ -18,6 +19,16 @@ const node = (name: string, role: 'primary' | 'standby' = 'standby') => ({
   role,
   lagMs: 1,
 });
+
+const tokenAt = (lsn: number, timeline = 1) =>
+  formatSealed({
+    keyId: 1,
+    payload: formatTokenPayload({
+      ...{ systemIdentifier: 1n, timeline, promotion: 1, precision: 'exact' },
+      lsn: BigInt(lsn),
+    }),
+    mac: Buffer.alloc(MAC_BYTES),
+  });
 
 const recoveryConflict = () => {
   const cause = Object.assign(new pg.DatabaseError('x', 1, 'error'), { code: '40001' });
@@ -79,11 +90,18 @@ const sourceOf = (collector: Numbers): SliceSource => ({
     toBinary(StreamObjectsResponseSchema, create(StreamObjectsResponseSchema, fields)),
 });
 
-/** Streams the numbers; `fail` may throw for the nth slice when it has given so many of its own. */
-async function run(fail: (slice: number, given: number) => void) {
+/**
+ * Streams the numbers; `fail` may throw for the nth slice when it has given so many of its own. The
+ * first read's token is at `firstLsn`, a slice's as many behind it.
+ */
+async function run(
+  fail: (slice: number, given: number) => void,
+  { resumeToken = '', firstLsn = 100 } = {},
+) {
   const collector = new Numbers();
   const asked: Asked[] = [];
   const told: string[] = [];
+  const questions: Freshness[] = [];
   const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
   async function* stream(
     _: unknown,
@@ -95,7 +113,7 @@ async function run(fail: (slice: number, given: number) => void) {
     asked.push({ node: how.node, freshness: call.freshness, after });
     const slice = asked.length;
     fail(slice, 0);
-    call.onServed(node(how.node ?? names[slice] ?? 'z'), `token of slice ${slice}`);
+    call.onServed(node(how.node ?? names[slice] ?? 'z'), tokenAt(firstLsn + slice));
     let given = 0;
     for (let number = after + 1; number <= Math.min(NUMBERS, after + rows); number += 1) {
       const batch = collector.add(number);
@@ -109,7 +127,8 @@ async function run(fail: (slice: number, given: number) => void) {
   const router = {
     stream,
     run: async (_: unknown, __: unknown, call: Call) => {
-      call.onServed(node('a'), 'first token');
+      questions.push(call.freshness);
+      call.onServed(node('a'), tokenAt(firstLsn));
       return [{ found: true }];
     },
   } as unknown as Router;
@@ -125,7 +144,7 @@ async function run(fail: (slice: number, given: number) => void) {
       { router, sealer, heartbeatMs: 10_000 },
       call,
       source,
-      '',
+      resumeToken,
     )) {
       messages.push(fromBinary(StreamObjectsResponseSchema, bytes));
     }
@@ -133,7 +152,7 @@ async function run(fail: (slice: number, given: number) => void) {
     error = caught;
   }
   const keys = messages.flatMap(({ objects }) => objects.map(({ objectKey }) => Number(objectKey)));
-  return { asked, told, messages, keys, error };
+  return { asked, told, questions, messages, keys, error };
 }
 
 const whole = Array.from({ length: NUMBERS }, (_, index) => index + 1);
@@ -158,17 +177,41 @@ describe('streamSlices', () => {
     );
     expect(asked[2]).toEqual({
       node: undefined,
-      freshness: { kind: 'at_least', token: 'first token' },
+      freshness: { kind: 'at_least', token: tokenAt(102) },
       after: 30,
     });
-    expect(asked[1]?.freshness).toEqual({ kind: 'strong' });
+    // The same node too: it may have been restarted between two slices.
+    expect(asked[1]?.freshness).toEqual({ kind: 'at_least', token: tokenAt(101) });
     expect(told).toEqual(['a']);
     const summary = messages.at(-1)?.summary;
-    expect(summary).toMatchObject({ items: BigInt(NUMBERS), token: 'first token' });
-    expect(summary).toEqual(undisturbed.messages.at(-1)?.summary);
-    expect(messages.map(({ resumeToken }) => resumeToken)).toEqual(
-      undisturbed.messages.map(({ resumeToken }) => resumeToken),
-    );
+    const { token, ...sum } = undisturbed.messages.at(-1)?.summary ?? {};
+    expect(summary).toMatchObject({ ...sum, items: BigInt(NUMBERS) });
+    expect([token, summary?.token]).toEqual([tokenAt(104), tokenAt(100 + asked.length)]);
+  });
+
+  it.each([
+    ['an older node', 50, undefined],
+    ['a node that has it', 200, 'a'],
+  ])('has what was read before a resume: %s is asked first', async (_, firstLsn, expected) => {
+    const first = await run((slice, given) => {
+      if (slice === 2 && given === 13) throw new StowageError('SLOW_CONSUMER');
+    });
+    const resumeToken = first.messages.at(-1)?.resumeToken ?? '';
+    const second = await run(() => undefined, { resumeToken, firstLsn });
+    expect([...first.keys, ...second.keys]).toEqual(whole);
+    const known = { kind: 'at_least', token: tokenAt(102) };
+    expect(second.questions).toEqual([known, { kind: 'strong' }]);
+    expect(second.told).toEqual(['a']);
+    const latest = tokenAt(Math.max(102, firstLsn));
+    expect(second.asked[0]).toEqual({
+      node: expected,
+      freshness: { kind: 'at_least', token: latest },
+      after: 30,
+    });
+    // It covers what was sent before the resume.
+    const { items, token } = second.messages.at(-1)?.summary ?? {};
+    expect(items).toBe(BigInt(NUMBERS));
+    expect(token).toBe(tokenAt(Math.max(102, firstLsn + 2)));
   });
 
   it('tells which node serves now', async () => {
