@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { parseSealed, parseTokenPayload, type Token } from '../../src/lib/token-layout.js';
 import { until } from '../../src/lib/wait.js';
 import type { TupleCollector } from '../../src/postgres/router-api.js';
 import { statement } from '../../src/postgres/statement.js';
+import { formatToken } from '../../src/postgres/token.js';
 import { QUEUED_BATCHES_MAX } from '../../src/postgres/tuple-reader.js';
 import { settled, testCall } from '../support/router.js';
 import { useRouter } from '../support/use-router.js';
@@ -187,6 +189,31 @@ describe('Router.stream', () => {
     const options = { collector: new TextCollector(), node: 'elsewhere:1' };
     const promise = collect(fixture.router.stream(isolation, [], testCall(), options));
     await expect(promise).rejects.toMatchObject({ reason: 'NO_NODE' });
+  });
+
+  it('leaves the node it is told where that lacks what was read before', async () => {
+    const first = testCall();
+    await collect(fixture.router.stream(isolation, [], first, { collector: new TextCollector() }));
+    const { by, token: text = '' } = first.served[0] ?? {};
+    const sealed = parseSealed(text);
+    const token = sealed && parseTokenPayload(sealed.payload);
+    const [key] = await fixture.admin.query<{ secret: Buffer }>('select secret from token_keys');
+    if (token === undefined || key === undefined) throw new Error('there is no token');
+    const from = (lacking: Token) => {
+      const freshness = {
+        kind: 'at_least' as const,
+        token: formatToken({ id: 1, secret: key.secret }, lacking),
+      };
+      const options = { collector: new TextCollector(), node: by?.node ?? '' };
+      return collect(fixture.router.stream(isolation, [], testCall({ freshness }), options));
+    };
+    expect(await from(token)).toHaveLength(1);
+    await expect(from({ ...token, lsn: token.lsn + 2n ** 40n })).rejects.toMatchObject({
+      reason: 'STANDBY_BEHIND',
+    });
+    await expect(from({ ...token, promotion: token.promotion + 1 })).rejects.toMatchObject({
+      reason: 'TOKEN_HISTORY_LOST',
+    });
   });
 
   it('takes rows of a megabyte', async () => {
