@@ -33,9 +33,15 @@ export function serveCommand(dependencies: ServeDependencies): Command {
         });
       }
       let server: RunningServer | undefined;
-      // From the first moment: one that comes during the start must not end it.
-      process.on('SIGHUP', () => void server?.reload(() => dependencies.config().postgres));
+      let isReloadDue = false;
+      const reload = () => {
+        isReloadDue = server === undefined;
+        void server?.reload(() => dependencies.config().postgres);
+      };
+      // From the first moment: one that comes during the start must not end it, nor be lost.
+      process.on('SIGHUP', reload);
       server = await startServer(config, dependencies.print);
+      if (isReloadDue) reload();
       dependencies.print(readyLine(server));
       await shutdownAsked();
       dependencies.print('stopping; a second signal ends at once');

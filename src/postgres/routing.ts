@@ -74,6 +74,7 @@ export class Routing {
   /** Taken from the settings; their leases end. */
   readonly #retired = new Set<ClusterNode>();
   readonly #watching: NodeJS.Timeout;
+  #isClosed = false;
 
   constructor(settings: PostgresSettings, streamQueueTimeoutMs: number, limits: StateLimits) {
     // A copy, and the one that all below look at: a reload changes it.
@@ -150,11 +151,12 @@ export class Routing {
   }
 
   /**
-   * Takes other nodes and another password. Leases of nodes that are gone may end within
-   * `timeoutMs`.
+   * Takes other nodes and another password; nothing once it is closed, for nobody would end what
+   * is opened then. Leases of nodes that are gone may end within `timeoutMs`.
    * @returns once each new one was probed.
    */
   async reload({ nodes, password }: Reloadable, timeoutMs: number): Promise<void> {
+    if (this.#isClosed) return;
     Object.assign(this.settings, { nodes, password });
     const former = this.nodes;
     this.#nodes = this.#nodesAt(nodes);
@@ -283,6 +285,7 @@ export class Routing {
 
   /** Waits for leases at most `timeoutMs`, then ends all else. */
   async close(timeoutMs: number): Promise<void> {
+    this.#isClosed = true;
     clearInterval(this.#watching);
     const nodes = [...this.nodes, ...this.#retired];
     await Promise.all(nodes.map((node) => node.close(timeoutMs)));

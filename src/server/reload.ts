@@ -10,6 +10,8 @@ export class Reloader {
   readonly #graceMs: number;
   #present: Reloadable;
   #last: Promise<void> = Promise.resolve();
+  /** The one that has not begun to read, and so stands for whoever asks meanwhile. */
+  #next: Promise<void> | undefined;
 
   /**
    * @param present what the router was made with.
@@ -26,7 +28,11 @@ export class Reloader {
    * rejects.
    */
   reload(read: () => Reloadable): Promise<void> {
-    this.#last = this.#last.then(() => this.#reload(read));
+    this.#next ??= this.#last.then(() => {
+      this.#next = undefined;
+      return this.#reload(read);
+    });
+    this.#last = this.#next;
     return this.#last;
   }
 

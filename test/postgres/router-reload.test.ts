@@ -144,4 +144,14 @@ describe('A router that runs', () => {
     await shrinking.reload({ nodes: standbys, password: password() }, 50);
     await outcome;
   });
+
+  it('takes no node once it is closed', async () => {
+    const [primary, ...standbys] = all();
+    const closed = await start(primary === undefined ? [] : [primary]);
+    await closed.close();
+    await closed.reload({ nodes: standbys, password: password() });
+    expect(closed.topology().nodes.map(({ name }) => name)).toEqual([
+      `${primary?.host}:${primary?.port}`,
+    ]);
+  });
 });

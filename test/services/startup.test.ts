@@ -2,9 +2,12 @@
 
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { serveCommand } from '../../src/cli/serve.js';
 import { parseConfig } from '../../src/config.js';
+import { until } from '../../src/lib/wait.js';
 import { startServer } from '../../src/server/run.js';
+import { onReloadEnded, type ReloadEnded } from '../../src/telemetry/events.js';
 import { sharedCluster } from '../support/cluster.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
@@ -76,5 +79,27 @@ describe('startServer', () => {
     expect(said).toEqual([expect.stringMatching(/^waiting 60 s for the database: .*ECONNREFUSED/)]);
     await server.close();
     way.close();
+  });
+
+  it('reads its settings again behind a start that SIGHUP came into', async () => {
+    const reloads: ReloadEnded[] = [];
+    onTestFinished(onReloadEnded((event) => reloads.push(event)));
+    const signals = ['SIGHUP', 'SIGTERM', 'SIGINT'] as const;
+    const former = signals.map((signal) => process.listeners(signal));
+    const serving = serveCommand({
+      config: () => parseConfig(environment),
+      startLog: () => undefined,
+      print: () => undefined,
+    }).parseAsync([], { from: 'user' });
+    process.emit('SIGHUP', 'SIGHUP');
+    await until(() => reloads.length > 0, { timeoutMs: 20_000, what: 'the settings are read' });
+    process.emit('SIGTERM', 'SIGTERM');
+    await serving;
+    expect(reloads).toMatchObject([{ added: [], removed: [], error: undefined }]);
+    for (const [index, signal] of signals.entries()) {
+      for (const listener of process.listeners(signal)) {
+        if (!former[index]?.includes(listener)) process.off(signal, listener);
+      }
+    }
   });
 });
