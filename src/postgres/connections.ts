@@ -72,7 +72,8 @@ export class Connections {
   /** Lent or being opened, the longest first. */
   readonly #out = new Set<Connection>();
   readonly #ending = new Set<Promise<void>>();
-  #isClosed = false;
+  /** Why none is opened or kept any more. */
+  #closedBy: Error | undefined;
 
   constructor(
     settings: PostgresSettings,
@@ -147,8 +148,10 @@ export class Connections {
     return false;
   }
 
-  /** Opens one, and lends it. @throws what the driver says, NodeLost. */
+  /** Opens one, and lends it. @throws what the driver says, NodeLost, why it was closed. */
   async open(): Promise<Connection> {
+    // A caller may come from a question that ended with what it was asked of.
+    if (this.#closedBy !== undefined) throw this.#closedBy;
     const client = createClient(driverConfig(this.#settings, this.#node, this.#purpose));
     const nowMs = performance.now();
     const ageMaxMs = this.#times.ageMaxMs * (1 - Math.random() * AGE_JITTER);
@@ -181,7 +184,8 @@ export class Connections {
   giveBack(connection: Connection, isUsable: boolean): void {
     this.#out.delete(connection);
     const nowMs = performance.now();
-    const isKept = !connection.isSpent && !this.#isClosed && nowMs < connection.expiresAtMs;
+    const isKept =
+      !connection.isSpent && this.#closedBy === undefined && nowMs < connection.expiresAtMs;
     if (isUsable && isKept) {
       connection.sinceMs = nowMs;
       this.#idle.push(connection);
@@ -244,9 +248,12 @@ export class Connections {
     this.#ending.add(ended);
   }
 
-  /** Ends idle ones in order and lent ones at once; resolves when all are ended. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
+  /**
+   * Ends idle ones in order and lent ones at once; resolves when all are ended.
+   * @param reason told to who would open one.
+   */
+  async close(reason: Error): Promise<void> {
+    this.#closedBy = reason;
     this.#endIdle(() => true);
     for (const connection of this.#out) {
       connection.isSpent = true;

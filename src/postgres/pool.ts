@@ -232,7 +232,7 @@ export class ConnectionPool {
     clearInterval(this.#tending);
     this.#dismiss(reason);
     if (this.#acquired > 0) await settlesWithin(this.#empty.promise, timeoutMs);
-    await this.#connections.close();
+    await this.#connections.close(this.#closedBy);
   }
 }
 

@@ -167,6 +167,17 @@ describe('A pool of connections', () => {
     expect(await connecting).toBe(lost);
   });
 
+  it('opens none for a caller whose idle connection it closes amid the question', async () => {
+    const one = open({ times: times({ askAfterMs: 0 }) });
+    const pid = await use();
+    process.kill(pid, 'SIGSTOP');
+    const asking = failure(one.acquire(limits()));
+    await one.close(0);
+    process.kill(pid, 'SIGCONT');
+    expect(await asking).toMatchObject({ reason: 'DRAINING' });
+    expect(one.snapshot()).toMatchObject({ size: 0, acquired: 0 });
+  });
+
   it('ends connections to addresses that the name leads to no more', async () => {
     const one = open();
     const there = new Set(['127.0.0.1']);
