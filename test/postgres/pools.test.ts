@@ -167,6 +167,25 @@ describe('A pool of connections', () => {
     expect(await connecting).toBe(lost);
   });
 
+  it('passes on a turn that comes, or is lost, in the moment in which its caller leaves', async () => {
+    const one = open({ sizeMax: 1 });
+    for (const isSevered of [false, true]) {
+      const lease = await one.acquire(limits());
+      const controller = new AbortController();
+      const leaving = failure(one.acquire({ ...limits(), signal: controller.signal }));
+      const staying = one.acquire(limits());
+      const outcome = staying.catch((error: unknown) => error);
+      expect(one.snapshot()).toMatchObject({ acquired: 1, waiting: 2 });
+      controller.abort();
+      if (isSevered) one.sever('idle', lost);
+      lease.release('clean');
+      expect(await leaving).toMatchObject({ reason: 'CANCELLED' });
+      if (isSevered) expect(await outcome).toBe(lost);
+      else (await staying).release('clean');
+      expect(one.snapshot()).toMatchObject({ acquired: 0, waiting: 0 });
+    }
+  });
+
   it('opens none for a caller whose idle connection it closes amid the question', async () => {
     const one = open({ times: times({ askAfterMs: 0 }) });
     const pid = await use();
