@@ -21,10 +21,7 @@ export interface CommitTrace {
   readonly error: unknown;
 }
 
-/**
- * PostgreSQL's function that ends a session between two messages. A pooler's errors have no
- * routine: it may tell of a server's end while the server's own last answers are lost.
- */
+/** PostgreSQL's function that ends a session between two messages. */
 const SESSION_ENDED_ROUTINE = 'ProcessInterrupts';
 
 /**
@@ -35,7 +32,9 @@ export function mayHaveCommitted(trace: CommitTrace, commitStep: number): boolea
   const { isSent, results, error } = trace;
   if (!isSent) return false;
   if (results.length > commitStep) return results[commitStep]?.tag === 'COMMIT';
-  if (!isServerError(error)) return true;
+  // All that PostgreSQL says names its routine. What does not is a pooler's, of either severity: it
+  // may tell of a server's end while the server's own last answers are lost.
+  if (!isServerError(error) || error.routine === undefined) return true;
   // Answers come in order: a session that ended before it answered the step ahead of COMMIT has
   // not begun COMMIT. Behind it, it may have been ended while it waited for a standby.
   const isEndedBefore = error.routine === SESSION_ENDED_ROUTINE && results.length < commitStep;

@@ -13,7 +13,7 @@ import {
 
 function serverError(code: string, facts: Partial<pg.DatabaseError> = {}): pg.DatabaseError {
   const error = new pg.DatabaseError(code, 1, 'error');
-  return Object.assign(error, { code, severity: 'ERROR', ...facts });
+  return Object.assign(error, { code, severity: 'ERROR', routine: 'ExecProcNode', ...facts });
 }
 
 const lost = new Error('Connection terminated unexpectedly');
@@ -34,11 +34,8 @@ describe('mayHaveCommitted', () => {
     ['lost without an answer', true, trace([], lost)],
     ['lost amid the answers', true, trace(['SELECT 1'], lost)],
     ['ended while it waited', true, trace(['SELECT 1'], serverError('57P01', ended))],
-    [
-      'of a pooler whose server is gone',
-      true,
-      trace([], serverError('08P01', { severity: 'FATAL' })),
-    ],
+    ['of a pooler whose server is gone', true, trace([], ofPooler('FATAL'))],
+    ['of an old pooler whose server is gone', true, trace([], ofPooler('ERROR'))],
     ['of a server that ran out of memory amid it', true, trace(['SELECT 1'], fatal('53200'))],
     ['that the driver refused', false, trace([], lost, false)],
     ['ended before it began', false, trace([], serverError('57P01', ended))],
@@ -48,6 +45,11 @@ describe('mayHaveCommitted', () => {
     expect(mayHaveCommitted(observed, COMMIT_STEP)).toBe(expected);
   });
 });
+
+/** Versions of PgBouncer differ in how severely they speak of a lost server. */
+function ofPooler(severity: 'ERROR' | 'FATAL'): pg.DatabaseError {
+  return serverError('08P01', { severity, routine: undefined });
+}
 
 function fatal(code: string): pg.DatabaseError {
   return serverError(code, { severity: 'FATAL' });
