@@ -29,8 +29,11 @@ export interface Served {
 /** A node was not what it was taken for: the result is dropped, the read repeated elsewhere. */
 export class StaleRoute extends Error {
   override readonly name = 'StaleRoute';
-  /** `behind`: it only has not come far enough. */
-  readonly kind: 'behind' | 'restarted' | 'other_role' | 'diverged';
+  /**
+   * `behind`: it only has not come far enough. `given_up`: the router has no or another primary by
+   * now, of which the node itself said nothing.
+   */
+  readonly kind: 'behind' | 'given_up' | 'restarted' | 'other_role' | 'diverged';
 
   constructor(kind: StaleRoute['kind'], route: Route) {
     super(`${route.node} is not what it was taken for: ${kind}`);

@@ -257,7 +257,8 @@ export class Routing {
       this.monitor.suspect(route.node, 'demoted', origin);
     }
     if (origin instanceof StaleRoute) {
-      if (origin.kind === 'behind') this.monitor.ask(route.node);
+      const isEvidence = origin.kind !== 'behind' && origin.kind !== 'given_up';
+      if (!isEvidence) this.monitor.ask(route.node);
       else this.monitor.suspect(route.node, 'demoted', origin);
     }
     return toStowageError(error, { phase, node: route.node, deadlineMs: call.deadlineMs });

@@ -92,7 +92,7 @@ async function runOnce<T>(
     }
     if (!isStillPrimary(routing, route.node, epoch)) {
       release();
-      throw new StaleRoute('other_role', route);
+      throw new StaleRoute('given_up', route);
     }
     const lsn = await running.commit(release);
     return { committed: { value, token: formatToken(key, positionAt(lsn)) } };

@@ -2,7 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { StowageError } from '../../src/errors.js';
 import { deferred } from '../../src/lib/deferred.js';
 import { until } from '../../src/lib/wait.js';
-import { type QueryEvent, queryChannel, topologyChannel } from '../../src/postgres/events.js';
+import {
+  type QueryEvent,
+  queryChannel,
+  type TopologyEvent,
+  topologyChannel,
+} from '../../src/postgres/events.js';
 import { createRouter } from '../../src/postgres/router.js';
 import type { Transaction } from '../../src/postgres/router-api.js';
 import { statement } from '../../src/postgres/statement.js';
@@ -112,7 +117,9 @@ describe('A transaction that came to nothing', () => {
   it('is run again where its node is in doubt before COMMIT', async () => {
     await make('doubted');
     const lost = deferred<void>();
-    const onChange = () => {
+    const changes: string[] = [];
+    const onChange = (event: unknown) => {
+      changes.push((event as TopologyEvent).detail);
       if (!fixture.router.topology().hasPrimary) lost.resolve();
     };
     let runs = 0;
@@ -124,10 +131,12 @@ describe('A transaction that came to nothing', () => {
       // Another call loses its connection; ours is whole.
       const other = fixture.router.run(endSelf, [], testCall()).catch(() => undefined);
       await lost.promise;
-      topologyChannel.unsubscribe(onChange);
       void other;
     });
+    topologyChannel.unsubscribe(onChange);
     expect(runs).toBe(2);
+    // What the router itself had in doubt is no news of the node.
+    expect(changes.filter((detail) => detail.startsWith('demoted'))).toEqual([]);
     expect(await counter('doubted')).toBe(1);
   });
 
