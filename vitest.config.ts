@@ -1,11 +1,13 @@
-// One vitest project a folder of the test pyramid: cheap facts first, failures of whole clusters
-// last and one at a time. `system` needs Debian packages and is no part of `npm test`.
+// One vitest project a folder of the test pyramid: all that may run side by side first, failures of
+// whole clusters last and one at a time. `system` needs Debian packages and is no part of `npm test`.
 import { availableParallelism } from 'node:os';
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
 
 interface ProjectOptions {
   /** Whether the project's files share one embedded cluster, started before the first of them. */
   readonly cluster?: boolean;
+  /** Whether the project's files start the built program. */
+  readonly program?: boolean;
   /**
    * Whether each file loads its modules anew. Where not, half of the time of quick files is saved,
    * and no file may leave anything behind in a module.
@@ -21,7 +23,11 @@ function project(
   include: readonly string[],
   options: ProjectOptions = {},
 ): TestProjectConfiguration {
-  const { cluster = false, isolate = false, serial = false, testTimeoutMs = 30_000 } = options;
+  const { isolate = false, serial = false, testTimeoutMs = 30_000 } = options;
+  const globalSetup = [
+    ...(options.cluster ? ['test/support/global-setup.ts'] : []),
+    ...(options.program ? ['test/support/build-setup.ts'] : []),
+  ];
   return {
     extends: true,
     test: {
@@ -29,7 +35,7 @@ function project(
       include: [...include],
       testTimeout: testTimeoutMs,
       isolate,
-      ...(cluster ? { globalSetup: ['test/support/global-setup.ts'] } : {}),
+      globalSetup,
       ...(serial ? { fileParallelism: false, sequence: { groupOrder: 1 } } : {}),
     },
   };
@@ -54,14 +60,21 @@ export default defineConfig({
       project('services', ['test/services/**/*.test.ts', 'test/contract.test.ts'], {
         cluster: true,
       }),
-      project('client', ['test/client/**/*.test.ts'], { cluster: true }),
+      project('client', ['test/client/**/*.test.ts'], { cluster: true, program: true }),
       project('property', ['test/property/**/*.test.ts'], {
         cluster: true,
         testTimeoutMs: 120_000,
       }),
+      project('embedded', ['test/embedded/**/*.test.ts', 'test/readme.test.ts'], {
+        program: true,
+        testTimeoutMs: 120_000,
+      }),
       project('failover', ['test/failover/**/*.test.ts'], { serial: true, testTimeoutMs: 120_000 }),
-      project('readme', ['test/readme.test.ts'], { serial: true, testTimeoutMs: 120_000 }),
-      project('system', ['test/system/**/*.test.ts'], { serial: true, testTimeoutMs: 300_000 }),
+      project('system', ['test/system/**/*.test.ts'], {
+        program: true,
+        serial: true,
+        testTimeoutMs: 300_000,
+      }),
     ],
   },
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { blocksOf } from './support/markdown-blocks.js';
-import { buildProgram, type DevServer, startDev } from './support/program.js';
+import { type DevServer, startDev } from './support/program.js';
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '..');
@@ -17,7 +17,6 @@ describe('README', () => {
   let server: DevServer;
 
   beforeAll(async () => {
-    await buildProgram();
     server = await startDev();
   }, 120_000);
 

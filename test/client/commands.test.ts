@@ -10,10 +10,9 @@ import { topologyCommand } from '../../src/cli/topology.js';
 import { sharedCluster } from '../support/cluster.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { type MadeTree, makeTree, removeTree } from '../support/make-tree.js';
+import { mainFile } from '../support/program.js';
 import { type ServeChild, startServe } from '../support/serve-child.js';
 import { type Ran, runCommand } from '../support/shell.js';
-
-const checkout = path.join(import.meta.dirname, '..', '..');
 
 let database: TestDatabase;
 let server: ServeChild;
@@ -35,9 +34,9 @@ afterAll(async () => {
 });
 
 function stowage(...given: string[]): Promise<Ran> {
-  const args = ['--import', 'tsx', 'src/main.ts', ...given];
+  const args = [mainFile, ...given];
   return new Promise((resolve) => {
-    const child = execFile(process.execPath, args, { cwd: checkout }, (_, stdout, stderr) => {
+    const child = execFile(process.execPath, args, (_, stdout, stderr) => {
       resolve({ exitCode: child.exitCode ?? -1, stdout, stderr });
     });
   });
@@ -94,10 +93,10 @@ describe('stowage', () => {
 
   it('ends quietly when nobody reads its output', async () => {
     const { exitCode, stderr } = await new Promise<Ran>((resolve) => {
-      const program = 'node --import tsx src/main.ts migrate up --dry-run';
+      const program = `node ${mainFile} migrate up --dry-run`;
       const command = `${program} | true; exit $\{PIPESTATUS[0]}`;
       const env = { ...process.env, STOWAGE_ADMIN_URL: database.url };
-      const child = execFile('bash', ['-c', command], { cwd: checkout, env }, (_, stdout, text) => {
+      const child = execFile('bash', ['-c', command], { env }, (_, stdout, text) => {
         resolve({ exitCode: child.exitCode ?? -1, stdout, stderr: text });
       });
     });

@@ -2,15 +2,12 @@
 
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type CommandLine, linesOf, runAt } from '../support/object-commands.js';
-import { fromSources } from '../support/program.js';
+import { mainFile } from '../support/program.js';
 import { startService, type TestService } from '../support/service.js';
 import type { Ran, Surroundings } from '../support/shell.js';
 import { openStorageDoor } from '../support/storage-door.js';
-
-const checkout = path.join(import.meta.dirname, '..', '..');
 
 let service: TestService;
 let server: string;
@@ -121,10 +118,10 @@ describe('stowage ls', () => {
     const all = keysOf(await printed('ls', '-r', '--json'));
     expect(all).toEqual(numbered('n/', 4_200));
     const options = `--server ${server} --project ${project}`;
-    const command = `node ${fromSources.join(' ')} ls -r ${options}`;
+    const command = `node ${mainFile} ls -r ${options}`;
     const script = `${command} | head -n 2; exit $\{PIPESTATUS[0]}`;
     const ran = await new Promise<Ran>((resolve) => {
-      const child = execFile('bash', ['-c', script], { cwd: checkout }, (_, stdout, stderr) => {
+      const child = execFile('bash', ['-c', script], (_, stdout, stderr) => {
         resolve({ exitCode: child.exitCode ?? -1, stdout, stderr });
       });
     });
@@ -265,8 +262,8 @@ describe('stowage mv', () => {
         return { moved: 1000n, resumeToken: 'on' };
       },
     });
-    const args = [...fromSources, 'mv', 'a/', 'b/', '--server', door.address];
-    const child = spawn(process.execPath, args, { cwd: checkout });
+    const args = [mainFile, 'mv', 'a/', 'b/', '--server', door.address];
+    const child = spawn(process.execPath, args);
     interrupt = () => child.kill('SIGINT');
     const texts = { stdout: '', stderr: '' };
     child.stdout.on('data', (chunk: Buffer) => {

@@ -14,7 +14,7 @@ const root = join(import.meta.dirname, '..', '..');
 /** The program's entry in the build. */
 export const mainFile = join(root, 'dist', 'src', 'main.js');
 
-/** Compiles the program; cheap when nothing changed. */
+/** Compiles the program; cheap when nothing changed. Tests find it built, by `build-setup.ts`. */
 export async function buildProgram(): Promise<void> {
   await promisify(execFile)('npm', ['run', 'build'], { cwd: root });
 }
@@ -34,7 +34,7 @@ export interface DevServer extends AsyncDisposable {
 /** Where a server is to be started: what is left out is made anew. */
 export type DevPlace = Pick<DevServer, 'grpc' | 'http' | 'dataDirectory'>;
 
-/** How Node runs the program from its sources, where there is no build. */
+/** How Node runs the program from its sources, where no build may be written or read. */
 export const fromSources = ['--import', 'tsx', join(root, 'src', 'main.ts')] as const;
 
 /** Starts `stowage dev` with one standby, and resolves once it is ready. */

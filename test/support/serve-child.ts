@@ -2,12 +2,9 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import path from 'node:path';
 import { until } from '../../src/lib/wait.js';
 import { freePort } from './free-port.js';
-import { fromSources } from './program.js';
-
-const checkout = path.join(import.meta.dirname, '..', '..');
+import { mainFile } from './program.js';
 
 /** A server that runs, or ran, on a database. */
 export interface ServeChild extends AsyncDisposable {
@@ -24,7 +21,7 @@ export interface ServeChild extends AsyncDisposable {
 }
 
 /**
- * Starts a server on a migrated database, from the sources: no build needs to be there.
+ * Starts a server on a migrated database.
  * @param environment further settings
  */
 export async function startServe(
@@ -48,8 +45,7 @@ export async function startServe(
   };
   const start = async (): Promise<void> => {
     output = '';
-    child = spawn(process.execPath, [...fromSources, 'serve'], {
-      cwd: checkout,
+    child = spawn(process.execPath, [mainFile, 'serve'], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         ...process.env,

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { blocksOf } from '../support/markdown-blocks.js';
-import { buildProgram, type DevServer, mainFile, startDev } from '../support/program.js';
+import { type DevServer, mainFile, startDev } from '../support/program.js';
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '..', '..');
@@ -18,7 +18,6 @@ describe('the Python client', () => {
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'stowage-python-'));
-    await buildProgram();
     server = await startDev();
     await run('python3', ['-m', 'venv', join(folder, 'venv')]);
     const pip = join(folder, 'venv', 'bin', 'pip');

@@ -6,13 +6,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createClient, createTransport, StorageService } from '../../src/client/index.js';
 import { until } from '../../src/lib/wait.js';
-import {
-  buildProgram,
-  type DevPlace,
-  type DevServer,
-  mainFile,
-  startDev,
-} from '../support/program.js';
+import { type DevPlace, type DevServer, mainFile, startDev } from '../support/program.js';
 
 async function storageAt({ grpc }: DevPlace, work: (client: Storage) => Promise<void>) {
   const transport = createTransport({ endpoints: grpc });
@@ -31,7 +25,6 @@ const freshness = { demand: { case: 'strong', value: true } } as const;
 let server: DevServer;
 
 beforeAll(async () => {
-  await buildProgram();
   server = await startDev();
 }, 120_000);
 

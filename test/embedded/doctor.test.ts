@@ -24,9 +24,7 @@ import {
   printedOf,
   startPatient,
 } from '../support/doctor.js';
-import { fromSources } from '../support/program.js';
-
-const checkout = path.join(import.meta.dirname, '..', '..');
+import { mainFile } from '../support/program.js';
 
 let patient: LonePatient;
 let primary: string;
@@ -54,8 +52,8 @@ describe('stowage doctor', () => {
     await patient.cluster.waitUntilCaughtUp();
     const ran = await new Promise<DoctorRun>((resolve) => {
       const env = { ...process.env, ...patient.environment(), ...adminUrl() };
-      const args = [...fromSources, 'doctor'];
-      const child = execFile(process.execPath, args, { cwd: checkout, env }, (_, text) => {
+      const args = [mainFile, 'doctor'];
+      const child = execFile(process.execPath, args, { env }, (_, text) => {
         resolve({ exitCode: child.exitCode ?? -1, text });
       });
     });
