@@ -15,9 +15,10 @@ import { EmbeddedNode } from './node.js';
 import { chooseFreePort, isPortFree } from './ports.js';
 import {
   arrangeSlots,
-  listStreaming,
   readFlushLsn,
+  readTimeline,
   renewSlot,
+  streams,
   waitForReplay,
 } from './replication.js';
 import { type ClusterState, listNodeFolders, readState, writeState } from './state.js';
@@ -164,19 +165,23 @@ async function startStandbys(
   await Promise.all(standbys.map((node) => waitForReplay(primary, node, lsn, CATCH_UP_TIMEOUT_MS)));
 }
 
-/** A standby that has log of its own, which the primary never had, starts but never streams. */
+/** A standby that has log of its own, which the primary never had, starts but never follows. */
 async function rebuildThoseThatDoNotFollow(
   context: ClusterContext,
   primary: EmbeddedNode,
   standbys: readonly EmbeddedNode[],
 ): Promise<void> {
   const end = performance.now() + STREAMING_TIMEOUT_MS;
+  const timeline = await readTimeline(primary);
   const missing = async () => {
-    const streaming = await listStreaming(primary);
-    return standbys.filter((node) => !streaming.includes(node.name));
+    // One that has ended meanwhile streams nothing.
+    const isThere = (node: EmbeddedNode) => streams(node, timeline).catch(() => false);
+    const follow = await Promise.all(standbys.map(isThere));
+    return standbys.filter((_, index) => !follow[index]);
   };
   await until(async () => (await missing()).length === 0 || performance.now() > end, {
     timeoutMs: STREAMING_TIMEOUT_MS * 2,
+    pollMs: 20,
     what: 'the standbys stream',
   });
   for (const node of await missing()) {

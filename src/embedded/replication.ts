@@ -69,12 +69,25 @@ export async function renewSlot(primary: EmbeddedNode, standby: string): Promise
   });
 }
 
-/** Lists the names of the nodes that stream from `primary` at this moment. */
-export async function listStreaming(primary: EmbeddedNode): Promise<string[]> {
-  const rows = await primary.query<{ name: string }>(
-    "select application_name as name from pg_stat_replication where state = 'streaming'",
+/** Reads the timeline that the primary writes. */
+export async function readTimeline(primary: EmbeddedNode): Promise<number> {
+  const [row] = await primary.query<{ timeline: number }>(
+    `select ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer
+       as timeline`,
   );
-  return rows.map((row) => row.name);
+  return row?.timeline ?? 0;
+}
+
+/**
+ * Whether the standby streams this timeline at this moment. One with log of its own, which the
+ * primary never had, streams too: the former timeline, for a moment, again and again.
+ */
+export async function streams(standby: EmbeddedNode, timeline: number): Promise<boolean> {
+  const rows = await standby.query(
+    "select from pg_stat_wal_receiver where status = 'streaming' and received_tli = $1",
+    [timeline],
+  );
+  return rows.length > 0;
 }
 
 /** Reads how far the primary's log has surely reached its disk, as text such as `0/3000148`. */
