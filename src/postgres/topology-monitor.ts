@@ -187,7 +187,7 @@ export class TopologyMonitor {
     if (this.#waiters.size >= this.#settings.queueMax) {
       throw new StowageError('OVERLOADED', {
         message: 'Too many calls wait for a node; repeat after the delay.',
-        retryDelayMs: OVERLOADED_RETRY_DELAY_MS,
+        retryDelayMs: REFUSED_RETRY_DELAY_MS,
       });
     }
     const came = deferred<T>();
@@ -221,7 +221,9 @@ export class TopologyMonitor {
     if (isPrimary(this.#topology)) return;
     this.#recordAcceptance(name, (this.#topology as Knowledge).newest, by);
     const outcome = await this.until(isPrimary, ACCEPT_INTERVAL_MS, limits);
-    if ('interruption' in outcome) throw new StowageError('NO_PRIMARY');
+    if ('interruption' in outcome) {
+      throw new StowageError('NO_PRIMARY', { retryDelayMs: REFUSED_RETRY_DELAY_MS });
+    }
   }
 
   /** Other nodes: what is known of those that stay is kept. */
@@ -244,7 +246,7 @@ export class TopologyMonitor {
   }
 }
 
-const OVERLOADED_RETRY_DELAY_MS = 500;
+const REFUSED_RETRY_DELAY_MS = 500;
 const ACCEPT_INTERVAL_MS = 50;
 
 /** Whether a node has come further: a probe that says the same again wakes nobody. */

@@ -228,6 +228,11 @@ describe('a frame', () => {
     expect(shown.every((line) => line.length <= 20)).toBe(true);
     expect(shown[3]).toBe('db1:5432      primar');
   });
+
+  it('is no wider either before any cluster was seen', () => {
+    const nothing = { topology: undefined, transitions: [], note: 'it does not answer' };
+    expect(pictureLines(nothing, { columns: 10, hasColours: false })).toEqual(['it does no']);
+  });
 });
 
 describe('stowage topology accept', () => {

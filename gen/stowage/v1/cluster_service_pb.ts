@@ -310,7 +310,7 @@ export const ClusterService: GenService<{
    * nobody has claimed the higher one: what was written on the higher one is given up, and its
    * tokens answer TOKEN_HISTORY_LOST. Kept in the database, obeyed by every server within one
    * probe. Repeating it changes nothing. Reasons: TIMELINE_NOT_FOUND when no node takes writes on
-   * that timeline.
+   * that timeline, NO_PRIMARY when its node is not the primary by the deadline.
    *
    * @generated from rpc stowage.v1.ClusterService.AcceptTimeline
    */

@@ -61,7 +61,8 @@ function cut(line: string, columns: number): string {
 
 /** What is drawn. */
 interface Picture {
-  readonly topology: Topology;
+  /** Undefined before any was seen. */
+  readonly topology: Topology | undefined;
   /** Oldest first; only the last are shown. */
   readonly transitions: readonly NodeTransition[];
   /** What hinders the watch, in a sentence; empty: nothing does. */
@@ -81,12 +82,15 @@ export function pictureLines(picture: Picture, bounds: Bounds): string[] {
   const { topology, transitions, note } = picture;
   const shown = transitions.slice(-TRANSITIONS_SHOWN).map(transitionLine);
   const lines = [
-    ...topologyText(topology).split('\n').slice(0, -1),
-    ...(shown.length === 0 ? [] : ['', ...shown]),
-    ...(note === '' ? [] : ['', note]),
+    ...(topology === undefined ? [] : [...topologyText(topology).split('\n').slice(0, -1), '']),
+    ...(shown.length === 0 ? [] : [...shown, '']),
+    ...(note === '' ? [] : [note, '']),
   ];
   // The cursor stands below the last line, which takes a line itself.
-  const fitting = lines.slice(0, Math.max(1, rows - 1)).map((line) => cut(line, columns));
+  const fitting = lines
+    .slice(0, -1)
+    .slice(0, Math.max(1, rows - 1))
+    .map((line) => cut(line, columns));
   return hasColours ? fitting.map(coloured) : fitting;
 }
 
@@ -142,13 +146,10 @@ export class Screen {
   #draw(): void {
     const { columns, rows } = this.#terminal;
     const hasColours = this.#terminal.hasColors?.() ?? false;
-    const lines =
-      this.#topology === undefined
-        ? [this.#note]
-        : pictureLines(
-            { topology: this.#topology, transitions: this.#transitions, note: this.#note },
-            { columns, rows, hasColours },
-          );
+    const lines = pictureLines(
+      { topology: this.#topology, transitions: this.#transitions, note: this.#note },
+      { columns, rows, hasColours },
+    );
     const up = this.#linesDrawn === 0 ? '' : `\u001b[${this.#linesDrawn}A`;
     this.#terminal.write(`${up}\r${eraseBelow}${lines.map((line) => `${line}\n`).join('')}`);
     this.#linesDrawn = lines.length;
