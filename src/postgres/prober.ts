@@ -40,6 +40,9 @@ const END_TIMEOUT_MS = 500;
 /** What is recorded waits for the disk. */
 const RECORD_TIMEOUT_MS = 5_000;
 
+/** However many ask, and whatever they are told: the fastest pace that anybody waits at. */
+const PACE_MIN_MS = 5;
+
 /** What has arrived by the time of a timer is read within this; later, where the timer was late. */
 const READ_MS = 10;
 
@@ -58,6 +61,9 @@ export class Prober {
   #record:
     | { readonly steps: readonly Step[]; readonly onEnd: (error: unknown) => void }
     | undefined;
+  /** When the present or last beat, and the last attempt to record that failed, began. */
+  #beganAtMs = Number.NEGATIVE_INFINITY;
+  #failedAtMs = Number.NEGATIVE_INFINITY;
   #isClosed = false;
   /** Asked for while a probe was on its way: what that one sees may be older. */
   #isWoken = false;
@@ -82,15 +88,22 @@ export class Prober {
     return this.#first.promise;
   }
 
-  /** Probes at once rather than at the next beat. */
+  /** Probes at once rather than at the next beat; no more often than every 5 ms. */
   wake(): void {
-    if (this.#isClosed) return;
-    if (this.#running !== undefined) {
-      this.#isWoken = true;
-      return;
-    }
+    if (this.#running !== undefined) this.#isWoken = true;
+    else this.#beatAfter(PACE_MIN_MS);
+  }
+
+  /** The next beat begins this long after the last one did, or at once where that is over. */
+  #beatAfter(intervalMs: number): void {
     clearTimeout(this.#timer);
-    this.#running = this.#beat();
+    if (this.#isClosed) return;
+    const remainingMs = this.#beganAtMs + intervalMs - performance.now();
+    const beat = () => {
+      this.#running = this.#beat();
+    };
+    if (remainingMs <= 0) beat();
+    else this.#timer = setTimeout(beat, remainingMs);
   }
 
   /** Probes at once, unless a probe is on its way. */
@@ -102,7 +115,7 @@ export class Prober {
   hurry(intervalMs: number): () => void {
     const pace = { intervalMs };
     this.#paces.add(pace);
-    this.wake();
+    if (this.#running === undefined) this.#beatAfter(this.#intervalMs());
     return () => {
       this.#paces.delete(pace);
     };
@@ -110,29 +123,29 @@ export class Prober {
 
   /**
    * Runs steps in one transaction that does not wait for standbys, then probes again. Asked for
-   * again before it has run, the later one counts.
+   * again before it has run, the later one counts. After a failure it has to wait for an interval,
+   * for what a full disk or a missing grant refuses is asked for again with every report.
    * @param onEnd told why it failed, or undefined.
    */
   record(steps: readonly Step[], onEnd: (error: unknown) => void): void {
     const plain = (statement: Step['statement']): Step => ({ statement, params: [] });
     this.#record = { steps: [plain(begin), plain(commitLocally), ...steps, plain(commit)], onEnd };
-    this.wake();
+    if (this.#mayRecord()) this.wake();
+  }
+
+  #mayRecord(): boolean {
+    const pauseMs = this.#settings.probeIntervalMs - PACE_MIN_MS;
+    return performance.now() - this.#failedAtMs >= pauseMs;
   }
 
   async #beat(): Promise<void> {
-    const startedAtMs = performance.now();
+    this.#beganAtMs = performance.now();
     this.#isWoken = false;
-    await this.#runRecord();
+    if (this.#mayRecord()) await this.#runRecord();
     await this.#observe();
     this.#running = undefined;
     this.#first.resolve();
-    if (this.#isClosed) return;
-    if (this.#isWoken) {
-      this.wake();
-      return;
-    }
-    const elapsedMs = performance.now() - startedAtMs;
-    this.#timer = setTimeout(() => this.wake(), Math.max(0, this.#intervalMs() - elapsedMs));
+    this.#beatAfter(this.#isWoken ? PACE_MIN_MS : this.#intervalMs());
   }
 
   #intervalMs(): number {
@@ -149,7 +162,11 @@ export class Prober {
     client.query(unit);
     const isEnded = await settlesWithin(unit.done, RECORD_TIMEOUT_MS);
     if (!isEnded || !(await endFailed(this.#settings, client, RECORD_TIMEOUT_MS))) this.#drop();
-    await unit.done.then(() => record.onEnd(undefined), record.onEnd);
+    const failed = (error: unknown) => {
+      this.#failedAtMs = this.#beganAtMs;
+      record.onEnd(error);
+    };
+    await unit.done.then(() => record.onEnd(undefined), failed);
   }
 
   async #observe(): Promise<void> {
@@ -194,8 +211,9 @@ export class Prober {
       connectionTimeoutMillis: probeTimeoutMs * (this.#isSilent ? 1 : CONNECT_TIMEOUT_FACTOR),
     });
     client.on('error', () => {
-      // The server has ended it: the next probe tells why, and need not wait for its beat.
-      if (this.#client === client) this.wake();
+      // The server has ended it: the next probe tells why, and need not wait for its beat. One that
+      // is on its way meets the end itself.
+      if (this.#client === client) this.check();
     });
     try {
       await client.connect();
