@@ -77,8 +77,10 @@ export function chooseNode(topology: Topology, demand: Demand, around: Surroundi
       const isFresh = (node: NodeView) =>
         (lagOf(node, around.nowMs) ?? Infinity) <= demand.stalenessMs;
       const any = demand.isImplicit ? fresh(() => true) : undefined;
-      const reason = all.length === 0 ? 'NO_NODE' : 'STANDBY_BEHIND';
-      return routed(fresh(isFresh) ?? primary() ?? any, reason);
+      return routed(
+        fresh(isFresh) ?? primary() ?? any,
+        lackOf(all, (node) => demand.isImplicit || isFresh(node)),
+      );
     }
     case 'at_least':
       return chooseAtLeast(topology, demand.token, around);
@@ -92,7 +94,7 @@ export function chooseNode(topology: Topology, demand: Demand, around: Surroundi
  * itself asks; once that was behind, none as long as the call may wait for it; else the primary.
  */
 function chooseAtLeast(topology: Topology, token: Token, around: Surroundings): Choice {
-  requireHistory(topology, token);
+  requireHistory(topology, token, around.waitMs);
   // No node can be compared with what is of another history, seen or not.
   if (!isComparable(topology, token)) return { kind: 'none', reason: 'STANDBY_BEHIND' };
   const all = standbys(topology);
@@ -105,7 +107,12 @@ function chooseAtLeast(topology: Topology, token: Token, around: Surroundings): 
   }
   const mayWait = around.waitMs > 0 && all.some(({ name }) => around.behind.has(name));
   if (mayWait) return { kind: 'none', reason: 'STANDBY_BEHIND' };
-  return routed(primaryRoute(topology), all.length === 0 ? 'NO_NODE' : 'STANDBY_BEHIND');
+  return routed(primaryRoute(topology), lackOf(all, has));
+}
+
+/** Where a node that would do has failed this call, it is one that is lacking, not freshness. */
+function lackOf(nodes: readonly NodeView[], isFresh: (node: NodeView) => boolean): Reason {
+  return nodes.length === 0 || nodes.some(isFresh) ? 'NO_NODE' : 'STANDBY_BEHIND';
 }
 
 /** The standby that has come furthest, unless it is further behind than the call can wait. */
@@ -132,14 +139,17 @@ function maxLsn(a: bigint, b: bigint): bigint {
  * Refuses a token whose write did not outlive a failover.
  * @throws StowageError TOKEN_HISTORY_LOST.
  */
-export function requireHistory({ history, primary }: Topology, token: Token): void {
+export function requireHistory({ history, primary }: Topology, token: Token, waitMs: number): void {
   const newest = newestTimeline(history);
   if (history.timelines.length === 0 || holds(history, token)) return;
-  // Of a failover that this service has yet to see, perhaps; a primary that is known rules it out
-  // for what it is on itself, and for what was given up for it.
-  const ruledOut =
-    primary === undefined ? newest - 1 : Math.max(newest, abandonedTimeline(history));
-  if (token.timeline > ruledOut) return;
+  // Of a failover that this service has yet to see, perhaps; a primary that is known rules it out.
+  if (token.timeline === newest && primary === undefined) return;
+  if (token.timeline > newest) {
+    // A timeline that was given up keeps nobody out any more, but its number may have been taken
+    // again since: all nodes are asked while the call waits.
+    const isGivenUp = token.timeline <= abandonedTimeline(history) && primary !== undefined;
+    if (!isGivenUp || waitMs > 0) return;
+  }
   throw new StowageError('TOKEN_HISTORY_LOST', {
     metadata: { token_timeline: `${token.timeline}`, timeline: `${newest}` },
   });

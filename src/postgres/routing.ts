@@ -52,8 +52,8 @@ export interface Attempts {
   readonly behind: Set<string>;
   /** When it stops to wait for a standby to catch up. */
   readonly waitsUntilMs: number;
-  /** When it stops to wait for any node. */
-  readonly hopesUntilMs: number;
+  /** When it stops to wait for any node; undefined until it has to. */
+  hopesUntilMs: number | undefined;
 }
 
 /** Something that is done on one node, for its errors and its event. */
@@ -183,14 +183,14 @@ export class Routing {
   /** A fresh record of what a call meets. */
   attempts(limits: Limits): Attempts {
     const nowMs = performance.now();
-    const { freshnessWaitMs, queueTimeoutMs } = this.settings;
+    const { freshnessWaitMs } = this.settings;
     const remainingMs = Math.max(0, limits.deadlineMs - nowMs);
     return {
       number: 1,
       tried: new Set(),
       behind: new Set(),
       waitsUntilMs: nowMs + Math.min(freshnessWaitMs, remainingMs / 2),
-      hopesUntilMs: nowMs + queueTimeoutMs,
+      hopesUntilMs: undefined,
     };
   }
 
@@ -205,7 +205,7 @@ export class Routing {
     for (;;) {
       const choice = this.choose(demand, attempts);
       if (choice.kind === 'route') return choice.route;
-      const { untilMs, intervalMs } = patience(choice.reason, demand, attempts, limits);
+      const { untilMs, intervalMs } = this.#patience(choice.reason, demand, attempts, limits);
       if (untilMs <= performance.now()) throw noNode(choice.reason);
       // All have had their turn: whichever comes back first will do.
       attempts.tried.clear();
@@ -221,6 +221,28 @@ export class Routing {
       if (outcome.interruption === 'aborted') throw interruptionError('aborted', limits);
       if (choice.reason !== 'STANDBY_BEHIND') throw noNode(choice.reason);
     }
+  }
+
+  /** How long a call waits for what it lacks, and how often the nodes are asked meanwhile. */
+  #patience(
+    reason: StowageError['reason'],
+    demand: Demand,
+    attempts: Attempts,
+    limits: Limits,
+  ): { readonly untilMs: number; readonly intervalMs: number } {
+    if (reason === 'STANDBY_BEHIND') {
+      const untilMs = demand.kind === 'at_least' ? attempts.waitsUntilMs : 0;
+      return { untilMs: Math.min(untilMs, limits.deadlineMs), intervalMs: CATCH_UP_INTERVAL_MS };
+    }
+    if (demand.kind === 'primary' && limits.deadlineMs !== Infinity) {
+      return { untilMs: shortlyBefore(limits), intervalMs: NODE_INTERVAL_MS };
+    }
+    // A stream has no deadline; it waits for a primary as long as it may stand in line.
+    const hopeMs =
+      demand.kind === 'primary' ? this.streamQueueTimeoutMs : this.settings.queueTimeoutMs;
+    attempts.hopesUntilMs ??= performance.now() + hopeMs;
+    const untilMs = Math.min(attempts.hopesUntilMs, limits.deadlineMs);
+    return { untilMs, intervalMs: NODE_INTERVAL_MS };
   }
 
   /** The route to one node; undefined where it may not be read. */
@@ -292,21 +314,6 @@ export class Routing {
     await Promise.all(nodes.map((node) => node.close(timeoutMs)));
     await this.monitor.close();
   }
-}
-
-/** How long a call waits for what it lacks, and how often the nodes are asked meanwhile. */
-function patience(
-  reason: StowageError['reason'],
-  demand: Demand,
-  attempts: Attempts,
-  limits: Limits,
-): { readonly untilMs: number; readonly intervalMs: number } {
-  if (reason === 'STANDBY_BEHIND') {
-    const untilMs = demand.kind === 'at_least' ? attempts.waitsUntilMs : 0;
-    return { untilMs: Math.min(untilMs, limits.deadlineMs), intervalMs: CATCH_UP_INTERVAL_MS };
-  }
-  const untilMs = demand.kind === 'primary' ? shortlyBefore(limits) : attempts.hopesUntilMs;
-  return { untilMs: Math.min(untilMs, limits.deadlineMs), intervalMs: NODE_INTERVAL_MS };
 }
 
 /** Early enough that the caller learns what was lacking, rather than that time ran out. */

@@ -10,6 +10,8 @@ import { forAtMost } from '../../src/postgres/lease.js';
 import { ConnectionPool } from '../../src/postgres/pool.js';
 import { createRouter } from '../../src/postgres/router.js';
 import type { RouterHandle } from '../../src/postgres/router-handle.js';
+import { STATE_LIMITS } from '../../src/postgres/router-state.js';
+import { Routing } from '../../src/postgres/routing.js';
 import { statement } from '../../src/postgres/statement.js';
 import { sharedCluster } from '../support/cluster.js';
 import { createTestDatabase } from '../support/database.js';
@@ -27,6 +29,9 @@ const broken = statement({
   intent: 'read',
   text: 'select 1 from no_such_table',
 });
+
+/** Where nobody listens. */
+const NOBODY = { host: '127.0.0.1', port: 1 };
 
 describe('The life of a router', () => {
   const fixture = useRouter({ settings: { connectionsMin: 0 } });
@@ -163,5 +168,36 @@ describe('The life of a router', () => {
       queryChannel.unsubscribe(onQuery);
       topologyChannel.unsubscribe(onChange);
     }
+  });
+
+  it('begins to wait for a node when it finds none, however long it took to find out', async () => {
+    const target = { url: fixture.database.serviceUrl ?? '', nodes: [NOBODY] };
+    const settings = testSettings(target, { queueTimeoutMs: 50 });
+    const routing = new Routing(settings, 60_000, STATE_LIMITS);
+    try {
+      const limits = forAtMost(5_000);
+      const attempts = routing.attempts(limits);
+      const waitFor = (ms: number, sinceMs = performance.now()) =>
+        until(() => performance.now() - sinceMs > ms, { timeoutMs: 5_000, what: `${ms} ms` });
+      await waitFor(60);
+      const startedAtMs = performance.now();
+      const find = () => routing.route({ kind: 'eventual' }, attempts, limits);
+      await expect(find()).rejects.toMatchObject({ reason: 'NO_NODE' });
+      expect(performance.now() - startedAtMs).toBeGreaterThanOrEqual(49);
+      await expect(find()).rejects.toMatchObject({ reason: 'NO_NODE' });
+      expect(performance.now() - startedAtMs).toBeLessThan(2_000);
+    } finally {
+      await routing.close(0);
+    }
+  });
+
+  it('lets a stream that needs a primary wait no longer than it may stand in line', async () => {
+    const target = { url: fixture.database.serviceUrl ?? '', nodes: [NOBODY] };
+    await using dead = createRouter(testSettings(target), { streamIdleTimeoutMs: 50 });
+    await dead.start();
+    const call = { ...testCall({ freshness: { kind: 'strong' } }), deadlineMs: Infinity };
+    const collector = { tuple: () => undefined, isFull: () => false, take: () => undefined };
+    const stream = dead.stream(sleep, [0], call, { collector });
+    await expect(stream.next()).rejects.toMatchObject({ reason: 'NO_PRIMARY' });
   });
 });

@@ -117,6 +117,45 @@ describe('chooseNode', () => {
     expect(['b', 'c']).toContain(nodeFor(all, []));
   });
 
+  it('tells of a token of a timeline that was given up once all nodes were asked', () => {
+    const givenUp = seen([
+      'a',
+      report('primary', {
+        timeline: 1,
+        history: {
+          timelines: [row(1)],
+          acceptances: [{ generation: 1, abandonedTimeline: 3 }],
+        },
+      }),
+    ]);
+    const reasonOf = (timeline: number, waitMs: number, topology: Topology = givenUp) => {
+      try {
+        const choice = chooseNode(topology, atLeast(1n, timeline), around({ waitMs }));
+        return choice.kind === 'none' && choice.reason;
+      } catch (error) {
+        return (error as { reason: string }).reason;
+      }
+    };
+    expect(reasonOf(3, 200)).toBe('STANDBY_BEHIND');
+    expect(reasonOf(3, 0)).toBe('TOKEN_HISTORY_LOST');
+    expect(reasonOf(4, 0)).toBe('STANDBY_BEHIND');
+    expect(reasonOf(3, 0, observe(givenUp, 'a', { kind: 'lost' }))).toBe('STANDBY_BEHIND');
+  });
+
+  it.each<[string, Demand, string]>([
+    ['by default', staleness(10_000, true), 'NO_NODE'],
+    ['for a staleness that they have', staleness(10_000), 'NO_NODE'],
+    ['for a token that one of them has', atLeast(50n), 'NO_NODE'],
+    ['for a staleness that none has', staleness(-1), 'STANDBY_BEHIND'],
+    ['for a token that none has', atLeast(51n), 'STANDBY_BEHIND'],
+  ])('lacks a node, not freshness, where all have failed the call %s', (_, demand, expected) => {
+    const tried = new Set(['b', 'c']);
+    expect(chooseNode(headless, demand, around({ tried }))).toEqual({
+      kind: 'none',
+      reason: expected,
+    });
+  });
+
   it('chooses any standby by default while there is no primary', () => {
     expect(['b', 'c']).toContain(choose(headless, staleness(-1, true)));
   });
