@@ -17,8 +17,8 @@ const noteTimeline = statement<never>({
   intent: 'write',
   text: `
     update timelines set reached_lsn = pg_current_wal_flush_lsn()
-    where timeline =
-        ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer
+    where system_identifier = (select system_identifier from pg_control_system())
+      and timeline = ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer
       and coalesce(reached_lsn, '0/0') < pg_current_wal_flush_lsn()`,
 });
 

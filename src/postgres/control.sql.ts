@@ -143,7 +143,10 @@ export const readPosition = statement<{ in_recovery: boolean; lsn: string | null
                 else pg_current_wal_flush_lsn() end as lsn`,
 });
 
-/** The same on a standby, with the newest timeline that its data tell of at this moment. */
+/**
+ * The same on a standby, with the newest timeline that its data tell of at this moment. Parameter:
+ * the system identifier, signed.
+ */
 export const readReplayedPosition = statement<{
   in_recovery: boolean;
   lsn: string | null;
@@ -160,7 +163,7 @@ export const readReplayedPosition = statement<{
     from (select) as here
     left join (
       select timeline, (extract(epoch from recorded_at) * 1000000)::int8 as recorded_at
-      from timelines order by timeline desc limit 1
+      from timelines where system_identifier = $1::int8 order by timeline desc limit 1
     ) as newest on true`,
 });
 
@@ -190,7 +193,10 @@ export const probe = statement<{
            pg_postmaster_start_time()::text as started_at`,
 });
 
-/** What a node's data say of its past, and which nodes are drained. */
+/**
+ * What a node's data say of its past, and which nodes are drained. Rows of another cluster, which
+ * came with a dump, tell nothing of this one.
+ */
 export const readHistory = statement<{
   timelines: number[] | null;
   switch_lsns: string[] | null;
@@ -203,13 +209,17 @@ export const readHistory = statement<{
   name: 'read-history',
   intent: 'read',
   text: `
-    with recent as (
+    with here as materialized (
+      select system_identifier from pg_control_system()
+    ), recent as (
       select timeline, switch_lsn, recorded_lsn,
              (extract(epoch from recorded_at) * 1000000)::int8 as recorded_at
-      from timelines order by timeline desc limit 64
+      from timelines where system_identifier = (select system_identifier from here)
+      order by timeline desc limit 64
     ), accepted as (
       select generation, abandoned_timeline
-      from timeline_acceptances order by generation desc limit 64
+      from timeline_acceptances where system_identifier = (select system_identifier from here)
+      order by generation desc limit 64
     )
     select (select array_agg(timeline order by timeline) from recent) as timelines,
            (select array_agg(switch_lsn::text order by timeline) from recent) as switch_lsns,
@@ -232,8 +242,9 @@ export const commitLocally = statement<Record<string, string>>({
  * Records a primary's timeline with all that lead to it. The switch points come from the node's
  * history file where the schema's owner may read it; else from where replay ended, which the node
  * knows until it is restarted, and which is the last switch only; else from the last note of where
- * the former primary had come to. Parameters: timeline, whether the node was watched as it was
- * promoted.
+ * the former primary had come to. Nothing where the node is on another timeline than it was asked
+ * for: the connection may be a fresh one by now. Parameters: timeline, whether the node was watched
+ * as it was promoted.
  */
 export const recordTimeline = statement<never>({
   name: 'record-timeline',
@@ -242,27 +253,36 @@ export const recordTimeline = statement<never>({
     with history as (
       select history_timeline, switch_lsn from stowage_timeline_history($1::integer)
     ), known as (
-      select max(timeline) as newest, coalesce(max(reached_lsn), '0/0') as reached from timelines
+      select max(timeline) as newest, coalesce(max(reached_lsn), '0/0') as reached
+      from timelines
+      where system_identifier = (select system_identifier from pg_control_system())
+    ), due as (
+      select history_timeline, switch_lsn from history
+      union all
+      select $1::integer,
+             case when $2::boolean and newest = $1::integer - 1
+                  then coalesce(pg_last_wal_replay_lsn(), reached)
+                  else reached end
+      from known
+      where not exists (select from history where history_timeline = $1::integer)
     )
     insert into timelines (timeline, switch_lsn)
-    select history_timeline, switch_lsn from history
-    union all
-    select $1::integer,
-           case when $2::boolean and newest = $1::integer - 1
-                then coalesce(pg_last_wal_replay_lsn(), reached)
-                else reached end
-    from known
-    where not exists (select from history where history_timeline = $1::integer)
+    select history_timeline, switch_lsn from due
+    where pg_walfile_name(pg_current_wal_lsn()) like lpad(upper(to_hex($1::integer)), 8, '0') || '%'
     on conflict do nothing`,
 });
 
-/** Records that a newer timeline was given up. Parameters: generation, both timelines, who. */
+/**
+ * Records that a newer timeline was given up, in the data of a node that is on the older one.
+ * Parameters: generation, both timelines, who.
+ */
 export const recordAcceptance = statement<never>({
   name: 'record-acceptance',
   intent: 'write',
   text: `
     insert into timeline_acceptances (generation, timeline, abandoned_timeline, accepted_by)
-    values ($1, $2, $3, $4)
+    select $1::integer, $2::integer, $3::integer, $4
+    where pg_walfile_name(pg_current_wal_lsn()) like lpad(upper(to_hex($2::integer)), 8, '0') || '%'
     on conflict do nothing`,
 });
 

@@ -100,9 +100,11 @@ export function openingSteps(call: Call, route: Route, deadlineMs: number): Step
 
 /** Behind a read's statement: how far its node had come. */
 export function positionStep({ monitor }: Routing, route: Route): Step {
-  const view = monitor.topology.nodes.get(route.node);
-  const hasHistory = route.role === 'standby' && view?.report?.history !== undefined;
-  return { statement: hasHistory ? readReplayedPosition : readPosition, params: [] };
+  if (route.role === 'primary') return { statement: readPosition, params: [] };
+  const report = monitor.topology.nodes.get(route.node)?.report;
+  if (report?.history === undefined) return { statement: readPosition, params: [] };
+  const system = BigInt.asIntN(64, report.systemIdentifier);
+  return { statement: readReplayedPosition, params: [system] };
 }
 
 /** What the scope told of the node. */

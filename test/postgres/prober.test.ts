@@ -3,11 +3,13 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { until } from '../../src/lib/wait.js';
+import { recordAcceptance, recordTimeline } from '../../src/postgres/control.sql.js';
 import { type HistoryEvent, historyChannel } from '../../src/postgres/events.js';
 import { createRouter } from '../../src/postgres/router.js';
+import { statement } from '../../src/postgres/statement.js';
 import { sharedCluster } from '../support/cluster.js';
 import { createTestDatabase } from '../support/database.js';
-import { testSettings } from '../support/router.js';
+import { startTestRouter, testCall, testSettings } from '../support/router.js';
 
 const INTERVAL_MS = 100;
 
@@ -91,5 +93,46 @@ describe('A prober', () => {
     const intervals = (performance.now() - startedAtMs) / INTERVAL_MS;
     expect(line.sessions()).toBeGreaterThan(1);
     expect(line.sessions()).toBeLessThanOrEqual(intervals + 1);
+  });
+
+  it('believes no history of another cluster, which came with a dump', async () => {
+    const { nodes } = sharedCluster();
+    await using database = await createTestDatabase(nodes[0]?.url ?? '');
+    const admin = await database.connect();
+    await admin.query(`insert into timelines (system_identifier, timeline, switch_lsn)
+                       values (1, 1, '0/0'), (1, 9, '0/1')`);
+    await admin.query(`insert into timeline_acceptances
+                         (system_identifier, generation, timeline, abandoned_timeline, accepted_by)
+                       values (1, 5, 7, 8, 'somebody')`);
+    const target = { url: database.serviceUrl ?? '', nodes };
+    await using router = await startTestRouter(target);
+    const isSteady = () =>
+      router.topology().nodes.every(({ state }) => state === 'primary' || state === 'standby');
+    await until(isSteady, { timeoutMs: 10_000, what: 'all nodes serve' });
+    expect(router.topology().history).toMatchObject([{ timeline: 1, switchLsn: 0n }]);
+    const one = statement<{ one: number }>({ name: 'test-one', intent: 'read', text: 'select 1' });
+    const write = testCall();
+    await router.transaction(write, (running) => running.run(one, []));
+    const tokens = [write.served[0]?.token ?? ''];
+    const read = testCall({ tokens });
+    await router.run(one, [], read);
+    expect(read.served[0]?.by.role).toBe('standby');
+    const again = testCall({ tokens: [read.served[0]?.token ?? ''] });
+    await router.run(one, [], again);
+    expect(router.topology().hasPrimary).toBe(true);
+  });
+
+  it('records nothing on a timeline that the node is not on', async () => {
+    const [node] = sharedCluster().nodes;
+    await using database = await createTestDatabase(node?.url ?? '');
+    const admin = await database.connect();
+    await admin.query(recordTimeline.text, [7, true]);
+    await admin.query(recordAcceptance.text, [1, 7, 8, 'somebody']);
+    const count = `select (select count(*) from timelines)::int as timelines,
+                          (select count(*) from timeline_acceptances)::int as acceptances`;
+    expect(await admin.query(count)).toEqual([{ timelines: 0, acceptances: 0 }]);
+    await admin.query(recordTimeline.text, [1, true]);
+    await admin.query(recordAcceptance.text, [1, 1, 8, 'somebody']);
+    expect(await admin.query(count)).toEqual([{ timelines: 1, acceptances: 1 }]);
   });
 });

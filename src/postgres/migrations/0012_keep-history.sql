@@ -9,6 +9,15 @@ comment on column timelines.reached_lsn is
   'Up to where its primary had flushed, noted once a minute; null before the first note';
 grant update (reached_lsn) on timelines to stowage_service;
 
+-- A dump, or an upgrade by pg_upgrade, takes the rows along into a cluster whose timelines begin
+-- anew: there they tell of nothing. Every cluster has an identifier of its own.
+alter table timelines
+  add column system_identifier bigint not null default (pg_control_system()).system_identifier;
+alter table timelines drop constraint timelines_pkey;
+alter table timelines add primary key (system_identifier, timeline);
+comment on column timelines.system_identifier is
+  'Of which cluster it tells: rows of others came with a dump or an upgrade and do not count';
+
 -- Between a switch and its row a standby cannot tell which timeline it is on.
 alter table timelines
   add column recorded_lsn pg_lsn not null default pg_current_wal_insert_lsn();
@@ -58,16 +67,20 @@ grant execute on function stowage_timeline_history(integer) to stowage_service;
 drop function stowage_switch_point(integer);
 
 create table timeline_acceptances (
-  generation integer primary key,
+  system_identifier bigint not null default (pg_control_system()).system_identifier,
+  generation integer not null,
   timeline integer not null,
   abandoned_timeline integer not null,
   accepted_at timestamptz not null default clock_timestamp(),
   accepted_by text collate "C" not null,
+  primary key (system_identifier, generation),
   constraint timeline_acceptances_generation_check check (generation >= 1)
 );
 
 comment on table timeline_acceptances is
   'Newer timelines that were given up: a node whose data do not say so is of another history';
+comment on column timeline_acceptances.system_identifier is
+  'Of which cluster it tells, as in timelines';
 comment on column timeline_acceptances.generation is
   'Rises by one each time; of two primaries the one of the higher generation is right';
 comment on column timeline_acceptances.timeline is 'The one that the cluster went on with';
@@ -111,3 +124,7 @@ revoke all on function stowage_switch_point(integer) from public;
 grant execute on function stowage_switch_point(integer) to stowage_service;
 drop function stowage_timeline_history(integer);
 alter table timelines drop column reached_lsn, drop column recorded_lsn;
+delete from timelines
+where system_identifier <> (select system_identifier from pg_control_system());
+alter table timelines drop column system_identifier;
+alter table timelines add primary key (timeline);
