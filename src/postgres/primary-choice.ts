@@ -33,7 +33,7 @@ export function choosePrimary(knowledge: Knowledge): Election {
 }
 
 /** Nodes that answer, are of this cluster and take writes; the highest rank first. */
-export function claimersOf({ nodes, systemIdentifier }: Knowledge): Claimer[] {
+function claimersOf({ nodes, systemIdentifier }: Knowledge): Claimer[] {
   const claimers: Claimer[] = [];
   for (const node of nodes.values()) {
     const { report, contact } = node;
@@ -45,8 +45,7 @@ export function claimersOf({ nodes, systemIdentifier }: Knowledge): Claimer[] {
 }
 
 function electAmong(claimers: readonly Claimer[], knowledge: Knowledge): Election {
-  const [only, ...others] = withoutAliases(claimers);
-  const winner = others.length === 0 ? only : rightful(claimers, knowledge);
+  const winner = onlyOf(claimers, knowledge);
   if (winner === undefined) return { primary: undefined, effects: [] };
   if (isRecorded(winner)) return { primary: winner.node, effects: [] };
   const { node, report, rank } = winner;
@@ -56,6 +55,25 @@ function electAmong(claimers: readonly Claimer[], knowledge: Knowledge): Electio
     primary: undefined,
     effects: [{ kind: 'record_timeline', node: node.name, timeline, wasWatched }],
   };
+}
+
+/** The claimer of a timeline that can be gone on with; `several`: nothing tells which. */
+export function claimerOn(knowledge: Knowledge, timeline: number): Claimer | 'several' | undefined {
+  const claimers = claimersOf(knowledge).filter(({ rank }) => rank.timeline === timeline);
+  if (claimers.length === 0) return undefined;
+  return onlyOf(highest(claimers), knowledge) ?? 'several';
+}
+
+/** Those that share the highest rank, of some in the order of their ranks. */
+function highest(claimers: readonly Claimer[]): Claimer[] {
+  const [first] = claimers;
+  return claimers.filter(({ rank }) => first && compareRanks(rank, first.rank) === 0);
+}
+
+/** Of some that share a rank the only one, or the one that is right. */
+function onlyOf(claimers: readonly Claimer[], knowledge: Knowledge): Claimer | undefined {
+  const servers = withoutAliases(claimers);
+  return servers.length <= 1 ? servers[0] : rightful(servers, knowledge);
 }
 
 /** One server may stand in the settings under two names: its start tells. */
@@ -94,7 +112,8 @@ function rowOf({ history }: NodeReport, { timeline }: Rank) {
 /** Only former primaries take writes: once nobody has claimed the newest rank, one counts again. */
 function pardon(claimers: readonly Claimer[], knowledge: Knowledge): Election {
   const { newest, claimedAtMs, limits } = knowledge;
-  const [best] = claimers.filter(({ report }) => report.askedAtMs - claimedAtMs > limits.fenceMs);
+  const due = claimers.filter(({ report }) => report.askedAtMs - claimedAtMs > limits.fenceMs);
+  const best = onlyOf(highest(due), knowledge);
   if (best === undefined) return { primary: undefined, effects: [] };
   if (best.report.history === undefined) return { primary: best.node, effects: [] };
   return {

@@ -16,9 +16,9 @@ import {
   type TopologyEvent,
   topologyChannel,
 } from './events.js';
-import type { Rank } from './history.js';
+import { compareRanks, type Rank } from './history.js';
 import { HostWatch } from './host-watch.js';
-import { claimersOf } from './primary-choice.js';
+import { claimerOn } from './primary-choice.js';
 import { Prober } from './prober.js';
 import {
   type Effect,
@@ -210,16 +210,19 @@ export class TopologyMonitor {
    * @throws StowageError TIMELINE_NOT_FOUND, NO_PRIMARY when it did not become the primary in time.
    */
   async accept(timeline: number, by: string, limits: Limits): Promise<void> {
-    const claimer = claimersOf(this.#topology as Knowledge).find(
-      ({ rank }) => rank.timeline === timeline,
-    );
-    if (claimer === undefined) {
-      throw new StowageError('TIMELINE_NOT_FOUND', { metadata: { timeline: `${timeline}` } });
+    const { newest } = this.#topology as Knowledge;
+    const claimer = claimerOn(this.#topology as Knowledge, timeline);
+    if (claimer === undefined || claimer === 'several') {
+      throw new StowageError('TIMELINE_NOT_FOUND', {
+        ...(claimer === 'several' ? { message: SEVERAL_CLAIM } : {}),
+        metadata: { timeline: `${timeline}` },
+      });
     }
     const { name } = claimer.node;
     const isPrimary = (topology: Topology) => topology.primary === name || undefined;
     if (isPrimary(this.#topology)) return;
-    this.#recordAcceptance(name, (this.#topology as Knowledge).newest, by);
+    // One of the newest rank gives nothing up: it waits for its row.
+    if (compareRanks(claimer.rank, newest) < 0) this.#recordAcceptance(name, newest, by);
     const outcome = await this.until(isPrimary, ACCEPT_INTERVAL_MS, limits);
     if ('interruption' in outcome) {
       throw new StowageError('NO_PRIMARY', { retryDelayMs: REFUSED_RETRY_DELAY_MS });
@@ -248,6 +251,8 @@ export class TopologyMonitor {
 
 const REFUSED_RETRY_DELAY_MS = 500;
 const ACCEPT_INTERVAL_MS = 50;
+const SEVERAL_CLAIM =
+  'Several nodes take writes on the timeline and nothing tells which is right; stop all but one.';
 
 /** Whether a node has come further: a probe that says the same again wakes nobody. */
 function hasMoved(former: Topology, topology: Topology, event: RouterEvent): boolean {

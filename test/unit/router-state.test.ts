@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { lagOf } from '../../src/postgres/freshness.js';
 import type { History } from '../../src/postgres/history.js';
-import { step, type Topology, unknownTopology } from '../../src/postgres/router-state.js';
+import { claimerOn } from '../../src/postgres/primary-choice.js';
+import {
+  type Knowledge,
+  step,
+  type Topology,
+  unknownTopology,
+} from '../../src/postgres/router-state.js';
 import {
   CLUSTER,
   eventOf,
@@ -192,6 +198,37 @@ describe('the history of nodes', () => {
     const twice = { timeline: 2, history: second, startedAt: 'then' };
     const topology = seen(['a', report('primary', twice)], ['b', report('primary', twice)]);
     expect(states(topology)).toBe('primary unknown unknown');
+  });
+
+  it('keeps the primary whose row is known also where it stands under two names', () => {
+    const other = history(row(1), row(2, 100n, { recordedLsn: 200n, recordedAt: 2n }));
+    const twice = report('primary', { timeline: 2, history: second, startedAt: 'then' });
+    const rival = report('primary', { timeline: 2, lsn: 300n, history: other });
+    const topology = seen(['a', twice], ['b', twice], ['c', rival]);
+    expect(topology.primary).toBe('a');
+    expect(topology.nodes.get('c')?.fence).toBe('split_brain');
+  });
+
+  it('gives a newer timeline up for none of two former primaries that share another', () => {
+    const gone = seen(['c', report('primary', { timeline: 2, askedAtMs: 1_000, history: second })]);
+    const lost = observe(gone, 'c', { kind: 'lost' });
+    const former = report('primary', { askedAtMs: 40_000, history: first });
+    const recorded = (topology: Topology, node: string) =>
+      step(topology, eventOf(node, former)).effects.filter(
+        ({ kind }) => kind === 'record_acceptance',
+      );
+    const silent = observe(lost, 'a', report('primary', { askedAtMs: 1_000, history: first }));
+    const both = observe(silent, 'b', report('primary', { askedAtMs: 1_000, history: first }));
+    expect(recorded(observe(both, 'a', former), 'b')).toEqual([]);
+    const one = observe(observe(both, 'a', former), 'b', { kind: 'lost' });
+    expect(recorded(one, 'a')).toMatchObject([{ node: 'a' }]);
+    const claimer = (topology: Topology, timeline: number) => {
+      const found = claimerOn(topology as Knowledge, timeline);
+      return typeof found === 'object' ? found.node.name : found;
+    };
+    expect(claimer(both, 1)).toBe('several');
+    expect(claimer(one, 1)).toBe('a');
+    expect(claimer(one, 2)).toBeUndefined();
   });
 
   it('gives a newer timeline up only once that is recorded, and then for good', () => {
