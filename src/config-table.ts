@@ -266,7 +266,7 @@ export const configTable = {
     1,
     100_000,
     'calls',
-    'Streams at the same time; one more is OVERLOADED.',
+    'Streams at the same time, watches of the topology too; one more is OVERLOADED.',
   ),
   STOWAGE_STREAM_IDLE_TIMEOUT_MS: milliseconds(
     60_000,

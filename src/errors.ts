@@ -196,6 +196,11 @@ export const errorTable: Readonly<Record<Reason, ErrorRow>> = {
     'never',
     'No node takes writes on that timeline; ClusterService.GetTopology tells what they claim.',
   ),
+  PRIMARY_PRESENT: row(
+    Code.FAILED_PRECONDITION,
+    'never',
+    'A primary of another timeline takes writes, which would be given up; stop it for good first.',
+  ),
   CANCELLED: row(Code.CANCELLED, 'same_request_id', 'The caller cancelled the call.'),
 };
 

@@ -165,10 +165,12 @@ export function lagOf(node: NodeView, nowMs: number): number | undefined {
   return node.freshAsOfMs === undefined ? undefined : Math.max(0, nowMs - node.freshAsOfMs);
 }
 
-function standbys(topology: Topology): NodeView[] {
-  return [...topology.nodes.values()].filter(
-    ({ state }) => state === 'standby' || state === 'lagging',
-  );
+/** Drained ones are read only where nothing else is: a drain must not take reads down. */
+function standbys({ nodes, primary }: Topology): NodeView[] {
+  const all = [...nodes.values()];
+  const serving = all.filter(({ state }) => state === 'standby' || state === 'lagging');
+  if (serving.length > 0 || primary !== undefined) return serving;
+  return all.filter(({ state }) => state === 'draining');
 }
 
 /** Doubted nodes and ones that failed this call come last: a passing fault never bans them all. */

@@ -31,6 +31,7 @@ import {
   withNodes,
 } from './router-state.js';
 import { SYSTEM_PRINCIPAL } from './system-call.js';
+import { transitionDetail } from './transition-detail.js';
 
 /** A node's name: its address. */
 export function nodeName({ host, port }: NodeAddress): string {
@@ -125,9 +126,9 @@ export class TopologyMonitor {
     const { topology, transitions, effects } = step(former, event);
     if (topology === former) return;
     this.#topology = topology;
-    const about = event.kind === 'token' ? `timeline ${event.timeline}` : event.node;
     for (const { node, from, to } of transitions) {
-      const detail = `${event.kind} at ${about}`;
+      const fence = topology.nodes.get(node)?.fence;
+      const detail = transitionDetail(event, { node, to }, fence, cause);
       const change: TopologyEvent = { node, from, to, detail, cause };
       for (const listener of this.#listeners) listener(change);
       topologyChannel.publish(change);
@@ -207,7 +208,8 @@ export class TopologyMonitor {
 
   /**
    * Gives a newer timeline up for this one.
-   * @throws StowageError TIMELINE_NOT_FOUND, NO_PRIMARY when it did not become the primary in time.
+   * @throws StowageError TIMELINE_NOT_FOUND, PRIMARY_PRESENT while another takes writes, NO_PRIMARY
+   * when it did not become the primary in time.
    */
   async accept(timeline: number, by: string, limits: Limits): Promise<void> {
     const { newest } = this.#topology as Knowledge;
@@ -221,6 +223,11 @@ export class TopologyMonitor {
     const { name } = claimer.node;
     const isPrimary = (topology: Topology) => topology.primary === name || undefined;
     if (isPrimary(this.#topology)) return;
+    const { primary, timeline: present } = this.#topology;
+    if (primary !== undefined) {
+      const metadata = { node: primary, timeline: `${present}` };
+      throw new StowageError('PRIMARY_PRESENT', { metadata });
+    }
     // One of the newest rank gives nothing up: it waits for its row.
     if (compareRanks(claimer.rank, newest) < 0) this.#recordAcceptance(name, newest, by);
     const outcome = await this.until(isPrimary, ACCEPT_INTERVAL_MS, limits);

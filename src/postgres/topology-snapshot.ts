@@ -26,7 +26,12 @@ export function snapshotOf(topology: Topology, nodes: readonly ClusterNode[]): T
   };
 }
 
-const readable: ReadonlySet<NodeView['state']> = new Set(['primary', 'standby', 'lagging']);
+const readable: ReadonlySet<NodeView['state']> = new Set([
+  'primary',
+  'standby',
+  'lagging',
+  'draining',
+]);
 
 function nodeSnapshot(view: NodeView, node: ClusterNode, nowMs: number): NodeSnapshot {
   const { name, state, fence, report, lagBytes, isDrained, isDoubted } = view;

@@ -1,6 +1,7 @@
 /** A whole server: router, schema check, jobs, services and both doors, in order. */
 
 import type { Address, Config } from '../config.js';
+import { StowageError } from '../errors.js';
 import { ensurePartitions } from '../jobs/ensure-partitions.js';
 import { createJobs } from '../jobs/jobs.js';
 import { NEVER } from '../lib/interruption.js';
@@ -66,9 +67,16 @@ async function serve(
   router: RouterHandle,
   settings: RunSettings['server'],
 ): Promise<Omit<RunningServer, 'reload'>> {
+  // A watch never ends by itself and loses nothing: no shutdown waits for it.
+  const stopping = new AbortController();
   const api = createServices({
     router,
-    cluster: router,
+    cluster: {
+      topology: () => router.topology(),
+      acceptTimeline: (...args) => router.acceptTimeline(...args),
+      watch: (signal, heartbeatMs) =>
+        router.watch(AbortSignal.any([signal, stopping.signal]), heartbeatMs),
+    },
     sealer: router.sealer,
     heartbeatMs: settings.streamHeartbeatMs,
   });
@@ -97,6 +105,7 @@ async function serve(
     httpAddress: connect.address,
     close: () => {
       const { shutdownGraceMs: graceMs } = settings;
+      stopping.abort(new StowageError('DRAINING'));
       closing ??= closeInOrder({ health, doors: [grpc, connect], pipeline, jobs, router, graceMs });
       return closing;
     },

@@ -23,6 +23,14 @@ export interface NodeRequest {
 const traced = (rows: readonly unknown[], node: string) =>
   rows.length === 0 ? {} : { operation: { node } };
 
+function isKnown({ cluster }: ClusterStore, node: string): boolean {
+  return cluster.topology().nodes.some(({ name }) => name === node);
+}
+
+function nodeNotFound(node: string): StowageError {
+  return new StowageError('NODE_NOT_FOUND', { metadata: { node } });
+}
+
 /**
  * Keeps calls away from a node until it is undrained.
  * @throws StowageError NODE_NOT_FOUND where the topology has no such node; those of `commit`.
@@ -40,9 +48,7 @@ export function drainNode(
     responseSchema: DrainNodeResponseSchema,
     // Asked behind the claim: a request that was done is answered so, though its node has gone.
     async write(transaction) {
-      if (!store.cluster.topology().nodes.some(({ name }) => name === node)) {
-        throw new StowageError('NODE_NOT_FOUND', { metadata: { node } });
-      }
+      if (!isKnown(store, node)) throw nodeNotFound(node);
       const rows = await transaction.run(statements.drainNode, [node, call.principal]);
       return { response: create(DrainNodeResponseSchema), changes: [], ...traced(rows, node) };
     },
@@ -52,7 +58,7 @@ export function drainNode(
 /**
  * Lets a node take calls again, whether or not it is known: it may have been taken out of the
  * settings while it was drained.
- * @throws StowageError as `commit` does.
+ * @throws StowageError NODE_NOT_FOUND where it is neither drained nor known; those of `commit`.
  */
 export function undrainNode(
   store: ClusterStore,
@@ -67,6 +73,8 @@ export function undrainNode(
     responseSchema: UndrainNodeResponseSchema,
     async write(transaction) {
       const rows = await transaction.run(statements.undrainNode, [node]);
+      // A name that was mistyped must not look like a node that takes calls again.
+      if (rows.length === 0 && !isKnown(store, node)) throw nodeNotFound(node);
       return { response: create(UndrainNodeResponseSchema), changes: [], ...traced(rows, node) };
     },
   });

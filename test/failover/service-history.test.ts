@@ -136,6 +136,11 @@ describe('A server that meets a second primary', () => {
       "select object_key from storage_objects where object_key like 'split/%'",
     );
     expect(written).toEqual([]);
+    // Nor is the primary given up for it by a word that comes too soon.
+    const { topology } = await test.cluster.getTopology({});
+    const node = topology?.nodes.find(({ name }) => test.nameOf(name) === former);
+    const accepting = test.cluster.acceptTimeline({ timeline: node?.timeline ?? 0 });
+    expect(await failure(accepting)).toMatchObject({ reason: 'PRIMARY_PRESENT' });
     expect(told.of(former)).toEqual(['primary', 'unreachable', 'fenced']);
     expect(told.of(promoted)).toEqual(['standby', 'unknown', 'primary']);
     expect(new Set(told.of(other))).not.toContain('unreachable');
@@ -194,6 +199,8 @@ describe('A server that meets a primary given up again', () => {
     expect(former?.fenceReason).toBe(FenceReason.FORMER_PRIMARY);
     const timeline = former?.timeline ?? 0;
     const accepted = await test.cluster.acceptTimeline({ timeline });
+    const newer = await failure(test.cluster.acceptTimeline({ timeline: timeline + 7 }));
+    expect(newer).toMatchObject({ reason: 'TIMELINE_NOT_FOUND' });
     expect(accepted.topology).toMatchObject({ primary: former?.name, timeline, canWrite: true });
     await expectGivenUp(episode, told);
     await endWith(episode);

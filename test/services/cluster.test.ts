@@ -112,7 +112,7 @@ describe.each(doorNames)('ClusterService through %s', (door) => {
     expect(other).toMatchObject({ reason: 'REQUEST_ID_REUSED' });
   });
 
-  it('drains no node that it does not know, and undrains any', async () => {
+  it('drains no node that it does not know, and undrains what it knows or has drained', async () => {
     const node = 'nowhere.example:5432';
     const requestId = randomUUID();
     const refused = await failure(cluster().drainNode({ node, requestId }));
@@ -121,8 +121,9 @@ describe.each(doorNames)('ClusterService through %s', (door) => {
     expect(await audited(requestId)).toEqual([]);
     await service.sql('insert into node_drains (node) values ($1)', [node]);
     await cluster().undrainNode({ node });
-    await cluster().undrainNode({ node });
     expect(await drains()).toEqual([]);
+    const mistyped = await failure(cluster().undrainNode({ node }));
+    expect(mistyped).toMatchObject({ reason: 'NODE_NOT_FOUND', metadata: { node } });
     for (const bad of ['', 'x'.repeat(301)]) {
       const invalid = await failure(cluster().undrainNode({ node: bad }));
       expect(invalid).toMatchObject({ reason: 'INVALID_REQUEST' });
@@ -149,8 +150,8 @@ describe.each(doorNames)('ClusterService through %s', (door) => {
     expect(Math.min(...pauses)).toBeGreaterThanOrEqual(HEARTBEAT_MS - 2);
   });
 
-  it('ends every watch with DRAINING when the server stops', async () => {
-    await using stopping = await startService({ STOWAGE_SHUTDOWN_GRACE_MS: '50' });
+  it('ends every watch with DRAINING as soon as the server stops', async () => {
+    await using stopping = await startService({ STOWAGE_SHUTDOWN_GRACE_MS: '60000' });
     const watching = deferred<void>();
     const watch = async () => {
       for await (const { topology } of stopping.doors[door].cluster.watchTopology({})) {
@@ -160,6 +161,7 @@ describe.each(doorNames)('ClusterService through %s', (door) => {
     };
     const ended = failure(watch());
     await watching.promise;
+    // Within the grace: the time limit of the test is half of it.
     await stopping.server.close();
     expect(await ended).toMatchObject({ reason: 'DRAINING', retry: 'elsewhere' });
   });

@@ -88,6 +88,20 @@ describe('chooseNode', () => {
     expect(choose(topology, demand)).toBe(expected);
   });
 
+  it('reads drained standbys only where nothing else is left', () => {
+    const drained = ['b', 'c'];
+    const all = [
+      ['a', report('primary', { askedAtMs: 1_000, drained })],
+      ['b', report('standby', { askedAtMs: 1_000, drained })],
+      ['c', report('standby', { askedAtMs: 1_000, drained })],
+    ] as const;
+    const nodeFor = (topology: Topology) =>
+      routeOf(chooseNode(topology, { kind: 'eventual' }, around()))?.node;
+    const topology = seen(...all);
+    expect(nodeFor(topology)).toBe('a');
+    expect(['b', 'c']).toContain(nodeFor(observe(topology, 'a', { kind: 'lost' })));
+  });
+
   it('lets the read find out whether a standby has a token that its report does not show', () => {
     const route = routeOf(chooseNode(cluster, atLeast(51n), around()));
     expect(route).toMatchObject({ node: 'b', mustReplay: 51n });

@@ -295,8 +295,9 @@ export const ClusterService: GenService<{
     output: typeof DrainNodeResponseSchema;
   },
   /**
-   * Lets a drained node take calls again, known or not. Repeating it changes nothing. Reasons:
-   * REQUEST_ID_REUSED, NO_PRIMARY.
+   * Lets a drained node take calls again, in the settings or not. Repeating it changes nothing.
+   * Reasons: NODE_NOT_FOUND when it is neither drained nor in the settings, REQUEST_ID_REUSED,
+   * NO_PRIMARY.
    *
    * @generated from rpc stowage.v1.ClusterService.UndrainNode
    */
@@ -309,8 +310,9 @@ export const ClusterService: GenService<{
    * Goes on with the primary of a lower timeline than was seen, at once rather than 30 s after
    * nobody has claimed the higher one: what was written on the higher one is given up, and its
    * tokens answer TOKEN_HISTORY_LOST. Kept in the database, obeyed by every server within one
-   * probe. Repeating it changes nothing. Reasons: TIMELINE_NOT_FOUND when no node takes writes on
-   * that timeline, NO_PRIMARY when its node is not the primary by the deadline.
+   * probe. Repeating it changes nothing. Reasons: PRIMARY_PRESENT while a primary of another
+   * timeline takes writes, TIMELINE_NOT_FOUND when no node takes writes on that timeline, NO_PRIMARY
+   * when its node is not the primary by the deadline.
    *
    * @generated from rpc stowage.v1.ClusterService.AcceptTimeline
    */
