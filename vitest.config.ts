@@ -1,5 +1,5 @@
-// One vitest project a folder of the test pyramid: what may run side by side first, then failures of
-// whole clusters, one at a time. `system` needs Debian packages and is no part of `npm test`.
+// One vitest project a folder of the test pyramid: what may run side by side first, then failures
+// of whole clusters, one at a time. `system` needs Debian packages, and is no part of `npm test`.
 import { availableParallelism } from 'node:os';
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
 
