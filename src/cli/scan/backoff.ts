@@ -2,6 +2,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { type CallError, toStowageError } from '../../client/index.js';
+import { backoffMs } from '../../lib/backoff.js';
 
 /** The bounds of a patience. */
 export interface PatienceOptions {
@@ -51,10 +52,9 @@ export class Patience {
     if (this.#failures === 0) this.#stalledSince = timeMs;
     const waitMsMax = this.#hadProgress ? stalledMsMax : firstMsMax;
     if (timeMs - this.#stalledSince > waitMsMax) throw error;
-    const growing = Math.min(delayMsMax, firstDelayMs * 2 ** this.#failures);
-    // Jitter, so that many scans do not come back to a server at the same instant.
-    const delayMs = Math.max(error.retryDelayMs ?? 0, growing * (0.5 + Math.random() / 2));
     this.#failures += 1;
+    const growing = backoffMs(this.#failures, firstDelayMs, delayMsMax);
+    const delayMs = Math.max(error.retryDelayMs ?? 0, growing);
     onRetry?.(error, delayMs);
     await pause(Math.min(delayMs, waitMsMax), undefined, { signal }).catch(() => {
       throw error;
