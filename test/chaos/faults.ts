@@ -155,9 +155,9 @@ const ofOthers: readonly Fault[] = [
     const lines = rig.linesTo(node);
     // Either nobody hears of the node any more, or one server alone.
     const silent = random.below(2) === 0 ? lines : [random.pick(lines)];
-    for (const line of silent) line.silence(true);
+    for (const line of silent) line.blackhole();
     await between(scene, 200, 3_000);
-    for (const line of silent) line.silence(false);
+    for (const line of silent) line.restore();
   }),
   faultOf('connections reset', 3, oneNode, async ({ rig }, node) => {
     for (const line of rig.linesTo(node)) line.reset();

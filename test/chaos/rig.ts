@@ -10,9 +10,9 @@ import { type EmbeddedCluster, removeCluster, startCluster } from '../../src/emb
 import { migrateUp } from '../../src/postgres/migrate.js';
 import { createServiceLogin } from '../../src/postgres/service-login.js';
 import { nativeFolderForTests } from '../support/postgres-version.js';
+import { openProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { Caller } from './caller.js';
 import { ServerProcess } from './server-process.js';
-import { TcpLine } from './tcp-line.js';
 
 /** The database, and how the service logs in to it. */
 export const DATABASE = 'stowage';
@@ -28,13 +28,13 @@ export class Rig {
   /** One a server. */
   readonly callers: readonly Caller[];
   /** For each server the lines to the nodes, by the node's name. */
-  readonly lines: readonly ReadonlyMap<string, TcpLine>[];
+  readonly lines: readonly ReadonlyMap<string, TcpProxy>[];
   readonly #dataDirectory: string;
 
   private constructor(
     cluster: EmbeddedCluster,
     dataDirectory: string,
-    lines: readonly ReadonlyMap<string, TcpLine>[],
+    lines: readonly ReadonlyMap<string, TcpProxy>[],
     mutant: string | undefined,
   ) {
     this.cluster = cluster;
@@ -42,7 +42,7 @@ export class Rig {
     this.lines = lines;
     this.servers = lines.map((own, index) => {
       const name = `server-${index}`;
-      const hosts = [...own.values()].map(({ port }) => `127.0.0.1:${port}`).join(',');
+      const hosts = [...own.values()].map(({ address }) => address).join(',');
       const databaseUrl = `postgres://${LOGIN.user}:${LOGIN.password}@${hosts}/${DATABASE}`;
       const logFile = join(dataDirectory, `${name}.log`);
       return new ServerProcess({ name, databaseUrl, logFile, mutant });
@@ -59,11 +59,7 @@ export class Rig {
       // Beside a loaded machine the nodes still end and follow in moments.
       settings: { wal_receiver_timeout: '5s', wal_sender_timeout: '5s' },
     });
-    const lines = Array.from(
-      { length: SERVERS },
-      () => new Map(cluster.nodes.map(({ name, port }) => [name, new TcpLine(port)] as const)),
-    );
-    await Promise.all(lines.flatMap((own) => [...own.values()].map((line) => line.open())));
+    const lines = await Promise.all(Array.from({ length: SERVERS }, () => openLines(cluster)));
     const rig = new Rig(cluster, dataDirectory, lines, mutant);
     try {
       await migrateUp({ database: cluster.superuserUrl() });
@@ -84,11 +80,11 @@ export class Rig {
 
   /** The name under which a server knows a node. */
   nodeName(server: number, node: string): string {
-    return `127.0.0.1:${this.lines[server]?.get(node)?.port}`;
+    return this.lines[server]?.get(node)?.address ?? '';
   }
 
   /** The lines of every server to a node. */
-  linesTo(node: string): TcpLine[] {
+  linesTo(node: string): TcpProxy[] {
     return this.lines.flatMap((own) => own.get(node) ?? []);
   }
 
@@ -102,9 +98,17 @@ export class Rig {
     for (const caller of this.callers) caller.close();
     await Promise.all(this.servers.map((server) => server.stop('SIGKILL')));
     for (const server of this.servers) server.close();
-    for (const own of this.lines) for (const line of own.values()) line.close();
+    const lines = this.lines.flatMap((own) => [...own.values()]);
+    await Promise.all(lines.map((line) => line[Symbol.asyncDispose]()));
     await this.cluster.stop();
     await removeCluster(this.#dataDirectory);
     if (!keepsLogs) await rm(this.#dataDirectory, { recursive: true, force: true });
   }
+}
+
+/** A line to each node, by the node's name. */
+async function openLines({ nodes }: EmbeddedCluster): Promise<ReadonlyMap<string, TcpProxy>> {
+  const open = async ({ name, port }: EmbeddedCluster['nodes'][number]) =>
+    [name, await openProxy(`tcp://127.0.0.1:${port}`)] as const;
+  return new Map(await Promise.all(nodes.map(open)));
 }
