@@ -76,9 +76,9 @@ export function chooseNode(topology: Topology, demand: Demand, around: Surroundi
     case 'max_staleness': {
       const isFresh = (node: NodeView) =>
         (lagOf(node, around.nowMs) ?? Infinity) <= demand.stalenessMs;
-      const any = demand.isImplicit ? fresh(() => true) : undefined;
+      const any = () => (demand.isImplicit ? fresh(() => true) : undefined);
       return routed(
-        fresh(isFresh) ?? primary() ?? any,
+        fresh(isFresh) ?? primary() ?? any(),
         lackOf(all, (node) => demand.isImplicit || isFresh(node)),
       );
     }
@@ -94,9 +94,10 @@ export function chooseNode(topology: Topology, demand: Demand, around: Surroundi
  * itself asks; once that was behind, none as long as the call may wait for it; else the primary.
  */
 function chooseAtLeast(topology: Topology, token: Token, around: Surroundings): Choice {
-  requireHistory(topology, token, around.waitMs);
   // No node can be compared with what is of another history, seen or not.
-  if (!isComparable(topology, token)) return { kind: 'none', reason: 'STANDBY_BEHIND' };
+  if (!isComparable(topology, token, around.waitMs)) {
+    return { kind: 'none', reason: 'STANDBY_BEHIND' };
+  }
   const all = standbys(topology);
   const has = ({ report }: NodeView) => report?.lsn !== undefined && report.lsn >= token.lsn;
   const sure = pick(all.filter(has), around);
@@ -136,28 +137,26 @@ function maxLsn(a: bigint, b: bigint): bigint {
 }
 
 /**
- * Refuses a token whose write did not outlive a failover.
- * @throws StowageError TOKEN_HISTORY_LOST.
+ * Whether the present history holds a token; false where that may yet turn out. Where the tables are
+ * not there, there is one timeline as far as anybody knows.
+ * @throws StowageError TOKEN_HISTORY_LOST when its write did not outlive a failover.
  */
-export function requireHistory({ history, primary }: Topology, token: Token, waitMs: number): void {
+export function isComparable(topology: Topology, token: Token, waitMs: number): boolean {
+  const { history, primary, timeline = 0 } = topology;
+  if (history.timelines.length === 0) return token.timeline <= timeline;
+  if (holds(history, token)) return true;
   const newest = newestTimeline(history);
-  if (history.timelines.length === 0 || holds(history, token)) return;
   // Of a failover that this service has yet to see, perhaps; a primary that is known rules it out.
-  if (token.timeline === newest && primary === undefined) return;
+  if (token.timeline === newest && primary === undefined) return false;
   if (token.timeline > newest) {
     // A timeline that was given up keeps nobody out any more, but its number may have been taken
     // again since: all nodes are asked while the call waits.
     const isGivenUp = token.timeline <= abandonedTimeline(history) && primary !== undefined;
-    if (!isGivenUp || waitMs > 0) return;
+    if (!isGivenUp || waitMs > 0) return false;
   }
   throw new StowageError('TOKEN_HISTORY_LOST', {
     metadata: { token_timeline: `${token.timeline}`, timeline: `${newest}` },
   });
-}
-
-/** Where the tables are not there, there is one timeline as far as anybody knows. */
-function isComparable({ history, timeline = 0 }: Topology, token: Token): boolean {
-  return history.timelines.length === 0 ? token.timeline <= timeline : holds(history, token);
 }
 
 /** How far behind a standby may be; undefined where nobody can tell. */

@@ -132,3 +132,12 @@ export function promotionOf({ recordedAt }: Pick<TimelineRow, 'recordedAt'>): nu
 export function sameRow(a: TimelineRow, b: TimelineRow): boolean {
   return a.timeline === b.timeline && a.switchLsn === b.switchLsn && a.recordedAt === b.recordedAt;
 }
+
+/** Whether two histories that grow by rows are one, as told twice. */
+export function sameHistory(a: History, b: History): boolean {
+  if (a === b) return true;
+  const [newestA, newestB] = [a.timelines.at(-1), b.timelines.at(-1)];
+  if (a.timelines.length !== b.timelines.length) return false;
+  if (newestA && newestB && !sameRow(newestA, newestB)) return false;
+  return compareRanks(rankOf(a), rankOf(b)) === 0;
+}

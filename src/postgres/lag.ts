@@ -21,14 +21,22 @@ export interface LagSamples {
 /** Two minutes at the default interval; a standby further behind has an unknown lag. */
 const SAMPLES_MAX = 256;
 
+/** While somebody waits samples come far faster; thinned out they still reach back 25 s. */
+const SPACING_MS = 100;
+
 /** No primary was seen yet. */
 export const NO_SAMPLES: LagSamples = { of: '', samples: [] };
 
-/** The series with one sample more; the same one where the sample is in it already. */
+/**
+ * The series with one sample more, which takes the place of the last one where that is close to the
+ * one before; the same series where the sample is in it already.
+ */
 export function withSample(series: LagSamples, of: string, sample: Sample): LagSamples {
   const samples = series.of === of ? series.samples : [];
+  const [before, last] = samples.slice(-2);
   if (samples.at(-1)?.atMs === sample.atMs) return series;
-  return { of, samples: [...samples.slice(1 - SAMPLES_MAX), sample] };
+  const isDense = before && last && last.atMs - before.atMs < SPACING_MS;
+  return { of, samples: [...samples.slice(1 - SAMPLES_MAX, isDense ? -1 : undefined), sample] };
 }
 
 /** The time of the newest sample that was replayed; undefined where none was. */

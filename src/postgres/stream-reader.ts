@@ -5,7 +5,7 @@
 
 import { StowageError } from '../errors.js';
 import type { Call } from './call.js';
-import { type Demand, type Route, requireHistory } from './freshness.js';
+import { type Demand, isComparable, type Route } from './freshness.js';
 import type { Lease } from './lease.js';
 import type { Served } from './read-check.js';
 import { checkRead } from './read-check.js';
@@ -94,7 +94,7 @@ async function askAhead(lease: Lease, route: Route, call: Call): Promise<void> {
  * @throws StowageError NO_NODE; TOKEN_HISTORY_LOST where it may have followed another history.
  */
 function pinned(routing: Routing, name: string, demand: Demand): Route {
-  if (demand.kind === 'at_least') requireHistory(routing.monitor.topology, demand.token, 0);
+  if (demand.kind === 'at_least') isComparable(routing.monitor.topology, demand.token, 0);
   const route = routing.routeTo(name);
   if (route === undefined) throw new StowageError('NO_NODE', { metadata: { node: name } });
   return route;

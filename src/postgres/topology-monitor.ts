@@ -16,7 +16,7 @@ import {
   type TopologyEvent,
   topologyChannel,
 } from './events.js';
-import { compareRanks, type Rank } from './history.js';
+import { compareRanks, type Rank, sameHistory } from './history.js';
 import { HostWatch } from './host-watch.js';
 import { claimerOn } from './primary-choice.js';
 import { Prober } from './prober.js';
@@ -261,11 +261,15 @@ const ACCEPT_INTERVAL_MS = 50;
 const SEVERAL_CLAIM =
   'Several nodes take writes on the timeline and nothing tells which is right; stop all but one.';
 
-/** Whether a node has come further: a probe that says the same again wakes nobody. */
+/**
+ * Whether a standby has come further: a probe that says the same again wakes nobody, nor does one of
+ * the primary, which goes forward all the time and is waited for by nobody.
+ */
 function hasMoved(former: Topology, topology: Topology, event: RouterEvent): boolean {
-  if (event.kind === 'token') return true;
+  if (event.kind === 'token' || !sameHistory(former.history, topology.history)) return true;
+  if (event.node === topology.primary) return false;
   const lsnIn = ({ nodes }: Topology) => nodes.get(event.node)?.report?.lsn;
-  return lsnIn(former) !== lsnIn(topology) || former.history !== topology.history;
+  return lsnIn(former) !== lsnIn(topology);
 }
 
 /** Passes on what was found; false while nothing is. */

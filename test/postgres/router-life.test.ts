@@ -10,9 +10,10 @@ import { forAtMost } from '../../src/postgres/lease.js';
 import { ConnectionPool } from '../../src/postgres/pool.js';
 import { createRouter } from '../../src/postgres/router.js';
 import type { RouterHandle } from '../../src/postgres/router-handle.js';
-import { STATE_LIMITS } from '../../src/postgres/router-state.js';
+import { STATE_LIMITS, type Topology } from '../../src/postgres/router-state.js';
 import { Routing } from '../../src/postgres/routing.js';
 import { statement } from '../../src/postgres/statement.js';
+import { TopologyMonitor } from '../../src/postgres/topology-monitor.js';
 import { sharedCluster } from '../support/cluster.js';
 import { createTestDatabase } from '../support/database.js';
 import { startTestRouter, testCall, testSettings } from '../support/router.js';
@@ -188,6 +189,34 @@ describe('The life of a router', () => {
       expect(performance.now() - startedAtMs).toBeLessThan(2_000);
     } finally {
       await routing.close(0);
+    }
+  });
+
+  it('wakes who waits for what has changed, not for each probe that says the same', async () => {
+    const [node] = sharedCluster().nodes;
+    const target = { url: fixture.database.serviceUrl ?? '', nodes: node ? [node] : [] };
+    const effects = { sever: () => undefined, keepOnly: () => undefined, warm: () => undefined };
+    const monitor = new TopologyMonitor(testSettings(target), effects, STATE_LIMITS);
+    try {
+      await monitor.start();
+      const isPrimary = ({ primary }: Topology) => primary !== undefined || undefined;
+      await monitor.until(isPrimary, 5, forAtMost(5_000));
+      let looks = 0;
+      const asked = new Set<number | undefined>();
+      const watching = setInterval(() => {
+        asked.add([...monitor.topology.nodes.values()][0]?.report?.askedAtMs);
+      }, 1);
+      const never = () => {
+        looks += 1;
+        return undefined;
+      };
+      const outcome = await monitor.until(never, 5, forAtMost(200));
+      clearInterval(watching);
+      expect(outcome).toEqual({ interruption: 'deadline' });
+      expect(asked.size).toBeGreaterThan(4);
+      expect(looks).toBe(1);
+    } finally {
+      await monitor.close();
     }
   });
 

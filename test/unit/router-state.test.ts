@@ -285,4 +285,22 @@ describe('the history of nodes', () => {
     const caughtUp = observe(late, 'b', report('standby', { askedAtMs: 11_100, lsn: 100n }));
     expect(caughtUp.nodes.get('b')).toMatchObject({ state: 'standby', lagBytes: 0n });
   });
+
+  it('knows how far a standby is behind, however often the nodes are asked meanwhile', () => {
+    const at = (askedAtMs: number) =>
+      report('primary', { askedAtMs, lsn: BigInt(Math.round(askedAtMs)) });
+    let topology = seen(['a', at(0)]);
+    for (let askedAtMs = 5; askedAtMs <= 20_000; askedAtMs += 5) {
+      topology = observe(topology, 'a', at(askedAtMs));
+    }
+    const behind = (ms: number) =>
+      observe(topology, 'b', report('standby', { askedAtMs: 20_000, lsn: BigInt(20_000 - ms) }));
+    const view = behind(8_000).nodes.get('b');
+    expect(view?.state).toBe('standby');
+    const lagMs = view && lagOf(view, 20_000);
+    expect(lagMs).toBeGreaterThanOrEqual(8_000);
+    expect(lagMs).toBeLessThan(8_200);
+    expect(behind(0).nodes.get('b')?.freshAsOfMs).toBe(20_000);
+    expect(behind(12_000).nodes.get('b')?.state).toBe('lagging');
+  });
 });
