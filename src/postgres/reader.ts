@@ -5,6 +5,7 @@
 
 import type { StowageError } from '../errors.js';
 import type { Limits } from '../lib/interruption.js';
+import type { Token } from '../lib/token-layout.js';
 import type { Call } from './call.js';
 import {
   type Identity,
@@ -14,7 +15,7 @@ import {
 } from './control.sql.js';
 import type { Demand, Route } from './freshness.js';
 import { formatLsn } from './lsn.js';
-import { checkRead, type Position, type Served } from './read-check.js';
+import { checkRead, type Position } from './read-check.js';
 import { type Attempts, publish, type Routing, unaryLimits, type Work } from './routing.js';
 import { readScopeStep } from './scope.js';
 import { repetition } from './sqlstate.js';
@@ -27,7 +28,8 @@ const ATTEMPTS_MAX = 8;
 export interface ReadResult {
   readonly rows: unknown[];
   readonly route: Route;
-  readonly served: Served;
+  /** Where it stands in history. */
+  readonly token: Token | undefined;
 }
 
 /**
@@ -79,13 +81,15 @@ async function readOn(
   demand: Demand,
   limits: Limits,
 ): Promise<ReadResult> {
+  const { topology } = routing.monitor;
   const lease = await routing.nodeOf(route).unary.acquire(limits);
   try {
     const opening = openingSteps(call, route, limits.deadlineMs);
     const steps = [...opening, step, positionStep(routing, route)];
     const results = await lease.run(steps, limits);
     const served = checkRead(demand, route, identityIn(results), positionIn(results.at(-1)));
-    return { rows: results.at(-2)?.rows ?? [], route, served };
+    const token = routing.tokenOf(served, route.role, topology);
+    return { rows: results.at(-2)?.rows ?? [], route, token };
   } finally {
     lease.release('clean');
   }

@@ -76,8 +76,7 @@ class NodeRouter implements RouterHandle {
       return value;
     }
     const demand = await this.#routing.demandFor(statement, call, this.#keys);
-    const { rows, route, served } = await read(this.#routing, { statement, params }, call, demand);
-    const token = this.#routing.tokenOf(served, route.role);
+    const { rows, route, token } = await read(this.#routing, { statement, params }, call, demand);
     call.onServed(servedBy(route), await signed(this.#keys, token));
     return rows as Row[];
   }
@@ -101,10 +100,9 @@ class NodeRouter implements RouterHandle {
     const idleTimeoutMs = this.#streamIdleTimeoutMs;
     const how = { demand, collector, node, idleTimeoutMs };
     const opened = await openStream(this.#routing, { statement, params }, call, how);
-    const { stream, work, startedAtMs, served } = opened;
+    const { stream, work, startedAtMs, token } = opened;
     let refusal: StowageError | undefined;
     try {
-      const token = this.#routing.tokenOf(served, work.route.role);
       call.onServed(servedBy(work.route), await signed(this.#keys, token));
       for (let batch = opened.first; batch !== undefined; batch = await stream.next()) yield batch;
       return servedBy(work.route);

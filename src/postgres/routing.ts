@@ -20,7 +20,7 @@ import { interruptionError } from './lease.js';
 import { NodeLost } from './node-lost.js';
 import { type Served, StaleRoute } from './read-check.js';
 import type { Reloadable } from './router-handle.js';
-import type { StateLimits } from './router-state.js';
+import type { StateLimits, Topology } from './router-state.js';
 import { nodeEvidence, toStowageError } from './sqlstate.js';
 import type { Statement } from './statement.js';
 import { formatToken, parseToken } from './token.js';
@@ -286,9 +286,17 @@ export class Routing {
     return toStowageError(error, { phase, node: route.node, deadlineMs: call.deadlineMs });
   }
 
-  /** Where a read stands in history; undefined where that is not known: it counts all the same. */
-  tokenOf({ lsn, newest }: Served, role: Route['role']): Token | undefined {
-    const { history, systemIdentifier, timeline: unrecorded } = this.monitor.topology;
+  /**
+   * Where a read stands in history; undefined where that is not known: it counts all the same.
+   * @param topology as it was when the read began: a primary may be followed by another one before
+   * its last answer comes, and that is not of the history of the other one.
+   */
+  tokenOf(
+    { lsn, newest }: Served,
+    role: Route['role'],
+    topology: Topology = this.monitor.topology,
+  ): Token | undefined {
+    const { history, systemIdentifier, timeline: unrecorded } = topology;
     const row = newest ?? history.timelines.at(-1);
     const timeline = row?.timeline ?? unrecorded;
     if (lsn === undefined || timeline === undefined || systemIdentifier === undefined) {

@@ -4,10 +4,10 @@
  */
 
 import { StowageError } from '../errors.js';
+import type { Token } from '../lib/token-layout.js';
 import type { Call } from './call.js';
 import { type Demand, isComparable, type Route } from './freshness.js';
 import type { Lease } from './lease.js';
-import type { Served } from './read-check.js';
 import { checkRead } from './read-check.js';
 import { identityIn, mayRepeat, openingSteps, positionIn, positionStep } from './reader.js';
 import type { TupleCollector } from './router-api.js';
@@ -23,7 +23,8 @@ export interface OpenedStream<Batch> {
   readonly startedAtMs: number;
   /** Undefined where there are no rows. */
   readonly first: Batch | undefined;
-  readonly served: Served;
+  /** Where it stands in history. */
+  readonly token: Token | undefined;
 }
 
 /**
@@ -50,6 +51,7 @@ export async function openStream<Batch>(
         : pinned(routing, how.node, how.demand);
     const work: Work = { name: step.statement.name, route, call, phase: 'read' };
     const startedAtMs = performance.now();
+    const { topology } = routing.monitor;
     let stream: BatchStream<Batch> | undefined;
     try {
       const lease = await routing.nodeOf(route).streams.acquire(call);
@@ -62,7 +64,8 @@ export async function openStream<Batch>(
       const first = await stream.next();
       const position = positionIn(stream.results[1]);
       const served = checkRead(how.demand, route, identityIn(stream.results), position);
-      return { stream, work, startedAtMs, first, served };
+      const token = routing.tokenOf(served, route.role, topology);
+      return { stream, work, startedAtMs, first, token };
     } catch (error) {
       stream?.abandon();
       const refusal = routing.explain(work, error);

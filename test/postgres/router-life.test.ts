@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { parseSealed, parseTokenPayload } from '../../src/lib/token-layout.js';
 import { until } from '../../src/lib/wait.js';
 import {
   type QueryEvent,
@@ -218,6 +219,29 @@ describe('The life of a router', () => {
     } finally {
       await monitor.close();
     }
+  });
+
+  it('gives a read a token of the history in which it began', async () => {
+    const [node] = sharedCluster().nodes;
+    await using own = await createTestDatabase(node?.url ?? '');
+    const admin = await own.connect();
+    const target = { url: own.serviceUrl ?? '', nodes: node ? [node] : [] };
+    await using alone = await startTestRouter(target);
+    const call = testCall();
+    const reading = alone.run(sleep, [1], call);
+    await until(() => alone.topology().nodes[0]?.pools.unary.acquired === 1, {
+      timeoutMs: 5_000,
+      what: 'the read has a connection',
+    });
+    await admin.query(`insert into timelines (timeline, switch_lsn) values (2, 'FFFFFFFF/0')`);
+    await until(() => alone.topology().history.length === 2, {
+      timeoutMs: 5_000,
+      what: 'another timeline is known',
+    });
+    expect(alone.topology().nodes[0]?.pools.unary.acquired).toBe(1);
+    await reading;
+    const sealed = parseSealed(call.served[0]?.token ?? '');
+    expect(sealed && parseTokenPayload(sealed.payload)).toMatchObject({ timeline: 1 });
   });
 
   it('lets a stream that needs a primary wait no longer than it may stand in line', async () => {
