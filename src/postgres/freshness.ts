@@ -137,8 +137,8 @@ function maxLsn(a: bigint, b: bigint): bigint {
 }
 
 /**
- * Whether the present history holds a token; false where that may yet turn out. Where the tables are
- * not there, there is one timeline as far as anybody knows.
+ * Whether the present history holds a token; false where that may yet turn out. Where the tables
+ * are not there, there is one timeline as far as anybody knows.
  * @throws StowageError TOKEN_HISTORY_LOST when its write did not outlive a failover.
  */
 export function isComparable(topology: Topology, token: Token, waitMs: number): boolean {

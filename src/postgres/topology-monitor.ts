@@ -262,8 +262,8 @@ const SEVERAL_CLAIM =
   'Several nodes take writes on the timeline and nothing tells which is right; stop all but one.';
 
 /**
- * Whether a standby has come further: a probe that says the same again wakes nobody, nor does one of
- * the primary, which goes forward all the time and is waited for by nobody.
+ * Whether a standby has come further: a probe that says the same again wakes nobody, nor does one
+ * of the primary, which goes forward all the time and is waited for by nobody.
  */
 function hasMoved(former: Topology, topology: Topology, event: RouterEvent): boolean {
   if (event.kind === 'token' || !sameHistory(former.history, topology.history)) return true;
