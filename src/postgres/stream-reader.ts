@@ -97,8 +97,9 @@ async function askAhead(lease: Lease, route: Route, call: Call): Promise<void> {
  * @throws StowageError NO_NODE; TOKEN_HISTORY_LOST where it may have followed another history.
  */
 function pinned(routing: Routing, name: string, demand: Demand): Route {
-  if (demand.kind === 'at_least') isComparable(routing.monitor.topology, demand.token, 0);
-  const route = routing.routeTo(name);
+  const isKnown =
+    demand.kind !== 'at_least' || isComparable(routing.monitor.topology, demand.token, 0);
+  const route = isKnown ? routing.routeTo(name) : undefined;
   if (route === undefined) throw new StowageError('NO_NODE', { metadata: { node: name } });
   return route;
 }
