@@ -167,7 +167,7 @@ describe('A pool of connections', () => {
     expect(await connecting).toBe(lost);
   });
 
-  it('passes on a turn that comes, or is lost, in the moment in which its caller leaves', async () => {
+  it('passes on a turn that comes, or is lost, as its caller leaves', async () => {
     const one = open({ sizeMax: 1 });
     for (const isSevered of [false, true]) {
       const lease = await one.acquire(limits());
