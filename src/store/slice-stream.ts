@@ -84,7 +84,7 @@ interface Progress {
 /**
  * Streams encoded messages, heartbeats among them; the last has the summary. Leaving early ends the
  * query. A node that fails or is drained is left for another one that has at least what was read so
- * far: callers see only another node in the checkpoints. So does a resume.
+ * far, as one has that a stream is resumed on: callers see only another node in the checkpoints.
  * @throws StowageError PROJECT_NOT_FOUND, RESUME_TOKEN_MISMATCH, and those of `router.stream`.
  */
 export function streamSlices(
