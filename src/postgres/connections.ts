@@ -249,12 +249,16 @@ export class Connections {
   }
 
   /**
-   * Ends idle ones in order and lent ones at once; resolves when all are ended.
+   * Opens none any more, and keeps none: idle ones end in order, lent ones once they are back.
    * @param reason told to who would open one.
    */
-  async close(reason: Error): Promise<void> {
+  shut(reason: Error): void {
     this.#closedBy = reason;
     this.#endIdle(() => true);
+  }
+
+  /** Ends what is lent at once; resolves when all are ended. */
+  async close(): Promise<void> {
     for (const connection of this.#out) {
       connection.isSpent = true;
       destroyClient(connection.client);

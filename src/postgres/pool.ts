@@ -231,8 +231,9 @@ export class ConnectionPool {
     this.#closedBy ??= reason;
     clearInterval(this.#tending);
     this.#dismiss(reason);
+    this.#connections.shut(this.#closedBy);
     if (this.#acquired > 0) await settlesWithin(this.#empty.promise, timeoutMs);
-    await this.#connections.close(this.#closedBy);
+    await this.#connections.close();
   }
 }
 

@@ -186,6 +186,18 @@ describe('A pool of connections', () => {
     }
   });
 
+  it('ends what nobody has as soon as it closes, and what is lent once it is back', async () => {
+    const one = open();
+    await Promise.all([use(), use()]);
+    const lease = await one.acquire(limits());
+    const closing = one.close(10_000);
+    expect(one.snapshot()).toMatchObject({ size: 1, idle: 0, acquired: 1 });
+    expect(await lease.run(nap(0), limits())).toHaveLength(1);
+    lease.release('clean');
+    expect(one.snapshot().size).toBe(0);
+    await closing;
+  });
+
   it('opens none for a caller whose idle connection it closes amid the question', async () => {
     const one = open({ times: times({ askAfterMs: 0 }) });
     const pid = await use();
