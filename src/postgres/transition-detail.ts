@@ -18,7 +18,7 @@ const fences: Readonly<Record<FenceReason, string>> = {
   split_brain: 'another node takes writes on the same timeline',
 };
 
-/** An operating system's or PostgreSQL's code, which gives nothing away: `ECONNREFUSED`, `57P01`. */
+/** A code of the operating system or of PostgreSQL gives nothing away: `ECONNREFUSED`, `57P01`. */
 const CODE = /^[A-Z0-9_]{5,40}$/;
 
 /**

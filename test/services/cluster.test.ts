@@ -112,7 +112,7 @@ describe.each(doorNames)('ClusterService through %s', (door) => {
     expect(other).toMatchObject({ reason: 'REQUEST_ID_REUSED' });
   });
 
-  it('drains no node that it does not know, and undrains what it knows or has drained', async () => {
+  it('drains no node that it does not know, and undrains it only if it is drained', async () => {
     const node = 'nowhere.example:5432';
     const requestId = randomUUID();
     const refused = await failure(cluster().drainNode({ node, requestId }));

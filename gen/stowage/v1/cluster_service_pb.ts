@@ -311,8 +311,8 @@ export const ClusterService: GenService<{
    * nobody has claimed the higher one: what was written on the higher one is given up, and its
    * tokens answer TOKEN_HISTORY_LOST. Kept in the database, obeyed by every server within one
    * probe. Repeating it changes nothing. Reasons: PRIMARY_PRESENT while a primary of another
-   * timeline takes writes, TIMELINE_NOT_FOUND when no node takes writes on that timeline, NO_PRIMARY
-   * when its node is not the primary by the deadline.
+   * timeline takes writes, TIMELINE_NOT_FOUND when no node takes writes on that timeline,
+   * NO_PRIMARY when its node is not the primary by the deadline.
    *
    * @generated from rpc stowage.v1.ClusterService.AcceptTimeline
    */
