@@ -2,7 +2,12 @@
 
 import { toJson } from '@bufbuild/protobuf';
 import { Command } from 'commander';
-import { type Client, ClusterService, GetTopologyResponseSchema } from '../client/index.js';
+import {
+  type CallError,
+  type Client,
+  ClusterService,
+  GetTopologyResponseSchema,
+} from '../client/index.js';
 import { callService } from './call.js';
 import { canAsk } from './confirm.js';
 import {
@@ -36,9 +41,23 @@ interface Surroundings {
 
 const timelineMax = 2 ** 31 - 1;
 
-/** The options of a sub-command: `--server` counts before its name, too. */
+/**
+ * The options of a sub-command: `--server` counts before its name, too. What is for a watch would
+ * be taken in silence, and is refused.
+ */
 function optionsOf<Options extends ConnectionOptions>(called: Command): Options {
+  const isGiven = (name: string) => called.parent?.getOptionValueSource(name) === 'cli';
+  const wrong = ['once', 'json'].find(isGiven);
+  if (wrong !== undefined) {
+    called.error(`error: --${wrong} is for the watch, not for ${called.name()}`);
+  }
   return called.optsWithGlobals<Options>();
+}
+
+/** Where to see what can be named, for who has named nothing that is there. */
+function explain({ reason }: CallError): readonly string[] {
+  const isUnknown = reason === 'NODE_NOT_FOUND' || reason === 'TIMELINE_NOT_FOUND';
+  return isUnknown ? ['`stowage topology --once` shows the nodes and their timelines.'] : [];
 }
 
 async function printOnce(client: ClusterClient, isJson: boolean, shell: Shell): Promise<void> {
@@ -57,7 +76,7 @@ function nodeCommand(
 ): Command {
   const command = new Command(name).argument('<node>', 'its name, host:port', notEmpty);
   return command.action(async (node: string, _options: ConnectionOptions, called: Command) => {
-    const caller = { name: 'topology', options: optionsOf(called), defaults, shell };
+    const caller = { name: 'topology', options: optionsOf(called), defaults, shell, explain };
     await callService(ClusterService, caller, (client) => act(client, node, shell));
   });
 }
@@ -72,7 +91,7 @@ function acceptCommand({ defaults, shell }: Surroundings): Command {
       if (!options.yes && !canAsk(shell)) {
         called.error('error: accept gives up writes: add --yes where nobody can be asked');
       }
-      const caller = { name: 'topology', options, defaults, shell };
+      const caller = { name: 'topology', options, defaults, shell, explain };
       await callService(ClusterService, caller, async (client) => {
         shell.exitCode = await accept(client, timeline, { isSure: options.yes, shell });
       });

@@ -1,14 +1,11 @@
 // `stowage topology` over a cluster that a test moves: tables, frames, lines, and a lost server.
 import { PassThrough } from 'node:stream';
-import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
-import { NodeTransitionSchema } from '../../gen/stowage/v1/cluster_pb.js';
-import { type Bounds, pictureLines } from '../../src/cli/topology/screen.js';
 import { topologyCommand } from '../../src/cli/topology.js';
-import { NodeState, type Topology, TopologySchema } from '../../src/client/index.js';
+import { ClusterService, createClient, createTransport } from '../../src/client/index.js';
+import { StowageError } from '../../src/errors.js';
 import { until } from '../../src/lib/wait.js';
-import { topologyMessage } from '../../src/services/topology-messages.js';
-import { FakeCluster, openClusterDoors, snapshotOf, topologyOf } from '../support/fake-cluster.js';
+import { FakeCluster, openClusterDoors, snapshotOf } from '../support/fake-cluster.js';
 import { freePort } from '../support/free-port.js';
 import { type Ran, runCommand, type Surroundings } from '../support/shell.js';
 
@@ -150,7 +147,7 @@ describe('stowage topology', () => {
     const command = start(first.grpc, []);
     await command.says(/db3/);
     await first[Symbol.asyncDispose]();
-    await command.says(/^topology: .*; trying again\n/, 'stderr');
+    await command.says(/^stowage topology: .*; trying again\n/, 'stderr');
     cluster.move(moved, lost);
     const port = Number(first.grpc.split(':')[1]);
     const grpcAddress = { host: '127.0.0.1', port };
@@ -192,46 +189,93 @@ describe('stowage topology', () => {
     await command.stop();
   });
 
-  it('ends where its first server does not answer', async () => {
-    const server = `127.0.0.1:${await freePort()}`;
-    const command = start(server, []);
-    await command.says(/^topology: .*trying again\nstowage topology: .*does not answer/, 'stderr');
+  it('waits for a server that is not up yet', async () => {
+    const port = await freePort();
+    const command = start(`127.0.0.1:${port}`, []);
+    await command.says(/^stowage topology: .*does not answer.*trying again\n$/, 'stderr');
+    const cluster = new FakeCluster({ ...known, nodes: wholeCluster() });
+    const grpcAddress = { host: '127.0.0.1', port };
+    await using _doors = await openClusterDoors(cluster, { grpcAddress });
+    await command.says(/^primary db1/);
+    expect(await command.stop()).toBe(130);
+  });
+
+  it('is refused for the load, says so, and comes in once there is room', async () => {
+    const cluster = new FakeCluster({ ...known, nodes: wholeCluster() });
+    await using doors = await openClusterDoors(cluster, { streamsInFlightMax: 1 });
+    const watching = new AbortController();
+    const transport = createTransport({ endpoints: doors.grpc });
+    const client = createClient(ClusterService, transport);
+    const messages = client.watchTopology({}, { signal: watching.signal })[Symbol.asyncIterator]();
+    await messages.next();
+    const [own] = cluster.listeners;
+    const drawn = start(doors.grpc, [], true);
+    await drawn.says(/OVERLOADED: [\s\S]*trying\sagain/);
+    // The figures come from the server all the same: they are there, and not old.
+    await drawn.says(/\nNODE [\s\S]*OVERLOADED: /);
+    expect(drawn.said.stdout).not.toContain('as of');
+    watching.abort();
+    await messages.next().catch(() => undefined);
+    transport.close();
+    const isIn = () => [...cluster.listeners].some((listener) => listener !== own);
+    await until(isIn, { timeoutMs: 10_000, what: 'it is let in' });
+    cluster.move(moved, lost);
+    await drawn.says(/-> .{0,5}unreachable/);
+    expect(drawn.said.stdout.split('\u001b[J').at(-1)).not.toContain('OVERLOADED');
+    expect(await drawn.stop()).toBe(130);
+  });
+
+  it('goes on where its figures fail, though their failure does not pass', async () => {
+    const told = { isBroken: false, failures: 0 };
+    class BrokenCluster extends FakeCluster {
+      override topology() {
+        if (!told.isBroken) return super.topology();
+        told.failures += 1;
+        throw new StowageError('PERMISSION_DENIED');
+      }
+    }
+    const cluster = new BrokenCluster({ ...known, nodes: wholeCluster() });
+    await using doors = await openClusterDoors(cluster);
+    const command = start(doors.grpc, [], true);
+    await command.says(/db3/);
+    told.isBroken = true;
+    await until(() => told.failures > 1, { timeoutMs: 10_000, what: 'two polls have failed' });
+    told.isBroken = false;
+    cluster.move(moved, lost);
+    await command.says(/not writable/);
+    expect(await command.stop()).toBe(130);
+  });
+
+  it('ends on what does not pass', async () => {
+    const cluster = new FakeCluster(known);
+    await using doors = await openClusterDoors(cluster, { authToken: 'a-token' });
+    const command = start(doors.grpc, []);
     expect(await command.ended).toBe(1);
+    expect(command.said.stderr).toMatch(/^stowage topology: UNAUTHENTICATED: [^\n]*\n$/);
+  });
+
+  it('marks what it draws as old while its server does not answer', async () => {
+    const cluster = new FakeCluster({ ...known, nodes: wholeCluster() });
+    const doors = await openClusterDoors(cluster);
+    const command = start(doors.grpc, [], true);
+    await command.says(/writable/);
+    await doors[Symbol.asyncDispose]();
+    await command.says(/as of \d\d:\d\d:\d\d UTC, before the server stopped answering/);
+    const frame = command.said.stdout.split('\u001b[J').at(-1);
+    expect(frame).not.toContain('writable');
+    expect(await command.stop()).toBe(130);
   });
 });
 
-describe('a frame', () => {
-  const topology: Topology = create(
-    TopologySchema,
-    topologyMessage(topologyOf({ ...known, nodes: wholeCluster() })),
-  );
-  const transitions = Array.from({ length: 12 }, (_, index) =>
-    create(NodeTransitionSchema, {
-      node: `n${index}`,
-      fromState: NodeState.STANDBY,
-      toState: NodeState.LAGGING,
-    }),
-  );
-  const lines = (bounds: Partial<Bounds>, note = '') =>
-    pictureLines({ topology, transitions, note }, { hasColours: false, ...bounds });
-
-  it('has the last ten transitions, and below them what hinders', () => {
-    const shown = lines({ rows: 100, columns: 200 }, 'it does not answer');
-    expect(shown.filter((line) => line.includes('->'))).toHaveLength(10);
-    expect(shown.join('\n')).not.toMatch(/ n[01] /);
-    expect(shown.at(-1)).toBe('it does not answer');
-  });
-
-  it('is no wider and no higher than the terminal', () => {
-    const shown = lines({ rows: 9, columns: 20 });
-    expect(shown).toHaveLength(8);
-    expect(shown.every((line) => line.length <= 20)).toBe(true);
-    expect(shown[3]).toBe('db1:5432      primar');
-  });
-
-  it('is no wider either before any cluster was seen', () => {
-    const nothing = { topology: undefined, transitions: [], note: 'it does not answer' };
-    expect(pictureLines(nothing, { columns: 10, hasColours: false })).toEqual(['it does no']);
+describe('stowage topology drain', () => {
+  it('refuses what is for the watch', async () => {
+    const cluster = new FakeCluster(known);
+    await using doors = await openClusterDoors(cluster);
+    for (const option of ['--once', '--json']) {
+      const { exitCode, stderr } = await run(doors.grpc, ['drain', option, 'db1:5432']);
+      expect(exitCode).toBe(2);
+      expect(stderr).toContain(`${option} is for the watch, not for drain`);
+    }
   });
 });
 
@@ -246,7 +290,8 @@ describe('stowage topology accept', () => {
     const refused = await run(doors.grpc, ['accept', '1'], terminal('n\n'));
     expect(refused.exitCode).toBe(1);
     expect(refused.stderr).toContain(
-      'Timeline 2 is given up with what was written on it. Go on with 1 (db3:5432)? [y/N] ',
+      'db1:5432 is up, and the primary of timeline 2: it is given up. ' +
+        'Timeline 2 is given up with what was written on it. Go on with 1 (db3:5432)? [y/N] ',
     );
     expect(refused.stderr).toContain('Nothing is changed.\n');
     expect(cluster.accepted).toEqual([]);
@@ -260,10 +305,11 @@ describe('stowage topology accept', () => {
     await using doors = await openClusterDoors(cluster);
     const refused = await run(doors.grpc, ['accept', '5'], terminal('n\n'));
     expect(refused.stderr).toContain('Timeline 2 is given up');
-    expect(refused.stderr).toContain('Go on with 5 (db5:1)? [y/N] ');
+    expect(refused.stderr).toContain('Go on with 5 (no node takes writes on it)? [y/N] ');
     cluster.become({ hasPrimary: false });
     const without = await run(doors.grpc, ['accept', '2'], terminal('n\n'));
     expect(without.stderr).toContain('Every newer timeline is given up');
+    expect(without.stderr).not.toContain('db1:5432 is up');
     expect(cluster.accepted).toEqual([]);
   });
 
@@ -283,7 +329,9 @@ describe('stowage topology accept', () => {
     expect((await run(doors.grpc, ['accept', '1', '--yes'])).exitCode).toBe(0);
     const none = await run(doors.grpc, ['accept', '7', '--yes']);
     expect(none.exitCode).toBe(1);
-    expect(none.stderr).toMatch(/^stowage topology: TIMELINE_NOT_FOUND: /);
+    expect(none.stderr).toMatch(
+      /^stowage topology: TIMELINE_NOT_FOUND: .*\n.*`stowage topology --once`/,
+    );
     expect((await run(doors.grpc, ['accept', 'one', '--yes'])).exitCode).toBe(2);
   });
 

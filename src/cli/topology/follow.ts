@@ -18,20 +18,19 @@ export interface Follower {
   readonly onRetry: (error: unknown) => void;
 }
 
-/** Who named a wrong server is told so soon: as good as nothing has been seen yet. */
-const firstMsMax = 500;
-
 /**
- * Watches until the signal aborts. A server that answered once is waited for without an end, with
- * pauses of at most a second: whoever watches a failover wants to see its end.
- * @throws CallError what does not pass, or where no server ever answered.
+ * Watches until the signal aborts. What may be repeated is, without an end and with pauses of at
+ * most a second, where the server asks for no longer: whoever watches a failover wants to see its
+ * end, and a server that refuses the first watch for its load, or is not up yet, answers later. To
+ * end after a while would break the word of the note, which says that it is tried again.
+ * @throws CallError what does not pass, such as wrong credentials.
  */
 export async function follow(
   client: Client<typeof ClusterService>,
   { signal, onMessage, onRetry }: Follower,
 ): Promise<void> {
   const stalledMsMax = Number.POSITIVE_INFINITY;
-  const patience = new Patience({ signal, firstMsMax, stalledMsMax, onRetry });
+  const patience = new Patience({ signal, stalledMsMax, onRetry });
   for (;;) {
     try {
       let isFirst = true;

@@ -3,10 +3,10 @@
  * width and frames to the height, for a line that wraps or scrolls away cannot be drawn over.
  */
 
+import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
 import type { NodeTransition, Topology } from '../../client/index.js';
-import { displayWidth } from '../display-width.js';
 import type { Output } from '../output.js';
-import { topologyText, transitionLine } from './view.js';
+import { pictureLines } from './picture.js';
 
 /** A terminal and its size, where it tells. */
 export interface Terminal extends Output {
@@ -22,76 +22,12 @@ const clear = '\u001b[2J\u001b[H';
 const hideCursor = '\u001b[?25l';
 const showCursor = '\u001b[?25h';
 
-/** SGR numbers: what takes calls is calm, what is kept from them is not. */
-const colours = {
-  primary: 32,
-  standby: 36,
-  lagging: 33,
-  draining: 34,
-  unreachable: 31,
-  fenced: 35,
-  unknown: 90,
-} as const;
-
-/** A node's state stands in its column, both of a transition about an arrow. */
-const stateWords = new RegExp(`(?<=  |-> )(${Object.keys(colours).join('|')})(?=$| )`, 'g');
-const cannot = /not (?:read|writ)able/g;
-
-const paint = (text: string, sgr: number): string => `\u001b[${sgr}m${text}\u001b[0m`;
-
-/** Colours what a line says; cut lines are coloured as far as they go. */
-function coloured(line: string, index: number): string {
-  // The first line is of the cluster, the others are of nodes.
-  if (index === 0) return line.replace(cannot, (text) => paint(text, colours.unreachable));
-  return line.replace(stateWords, (word) => paint(word, colours[word as keyof typeof colours]));
-}
-
-/** The line as far as it fits. */
-function cut(line: string, columns: number): string {
-  if (displayWidth(line) <= columns) return line;
-  let kept = '';
-  let width = 0;
-  for (const character of line) {
-    width += displayWidth(character);
-    if (width > columns) break;
-    kept += character;
-  }
-  return kept;
-}
-
-/** What is drawn. */
-interface Picture {
-  /** Undefined before any was seen. */
-  readonly topology: Topology | undefined;
-  /** Oldest first; only the last are shown. */
-  readonly transitions: readonly NodeTransition[];
-  /** What hinders the watch, in a sentence; empty: nothing does. */
-  readonly note: string;
-}
-
-/** What is known of a terminal. */
-export interface Bounds {
-  readonly columns?: number | undefined;
-  readonly rows?: number | undefined;
-  readonly hasColours: boolean;
-}
-
-/** The lines of a picture, cut and coloured. */
-export function pictureLines(picture: Picture, bounds: Bounds): string[] {
-  const { columns = 80, rows = 24, hasColours } = bounds;
-  const { topology, transitions, note } = picture;
-  const shown = transitions.slice(-TRANSITIONS_SHOWN).map(transitionLine);
-  const lines = [
-    ...(topology === undefined ? [] : [...topologyText(topology).split('\n').slice(0, -1), '']),
-    ...(shown.length === 0 ? [] : [...shown, '']),
-    ...(note === '' ? [] : [note, '']),
-  ];
-  // The cursor stands below the last line, which takes a line itself.
-  const fitting = lines
-    .slice(0, -1)
-    .slice(0, Math.max(1, rows - 1))
-    .map((line) => cut(line, columns));
-  return hasColours ? fitting.map(coloured) : fitting;
+/** A cluster as the server told of it. */
+export interface Sight {
+  readonly topology?: Topology | undefined;
+  readonly serverTime?: Timestamp | undefined;
+  /** What made it so. */
+  readonly transition?: NodeTransition | undefined;
 }
 
 /** Draws on a terminal until it is closed. */
@@ -99,6 +35,8 @@ export class Screen {
   readonly #terminal: Terminal;
   readonly #transitions: NodeTransition[] = [];
   #topology: Topology | undefined;
+  #toldAt = new Date(0);
+  #isOld = false;
   #note = '';
   #linesDrawn = 0;
   #shown = 0;
@@ -114,19 +52,36 @@ export class Screen {
     return this.#shown;
   }
 
-  /** Shows the cluster as it is, and what made it so: nothing hinders the watch. */
-  show(topology: Topology, transition?: NodeTransition): void {
+  /** Shows what the watch tells: nothing hinders it. */
+  show(sight: Sight): void {
     this.#shown += 1;
-    this.#topology = topology;
     this.#note = '';
+    const { transition } = sight;
     if (transition !== undefined) this.#transitions.push(transition);
     this.#transitions.splice(0, Math.max(0, this.#transitions.length - TRANSITIONS_SHOWN));
+    this.refresh(sight);
+  }
+
+  /** Shows the cluster as it is now; what hinders the watch is still said. */
+  refresh({ topology, serverTime }: Sight): void {
+    if (topology === undefined) return;
+    this.#topology = topology;
+    this.#toldAt = serverTime === undefined ? new Date() : timestampDate(serverTime);
+    this.#isOld = false;
     this.#draw();
   }
 
-  /** Says below the cluster, which is that of before, what hinders the watch. */
-  note(sentence: string): void {
+  /** Says below the cluster what hinders the watch, and whether nothing at all answers. */
+  note(sentence: string, isSilent: boolean): void {
     this.#note = sentence;
+    this.#isOld ||= isSilent;
+    this.#draw();
+  }
+
+  /** The figures are not known anew: what is shown is old, unless the watch itself goes on. */
+  miss(isSilent: boolean): void {
+    if (this.#isOld || (!isSilent && this.#note === '')) return;
+    this.#isOld = true;
     this.#draw();
   }
 
@@ -147,7 +102,12 @@ export class Screen {
     const { columns, rows } = this.#terminal;
     const hasColours = this.#terminal.hasColors?.() ?? false;
     const lines = pictureLines(
-      { topology: this.#topology, transitions: this.#transitions, note: this.#note },
+      {
+        topology: this.#topology,
+        oldSince: this.#isOld ? this.#toldAt : undefined,
+        transitions: this.#transitions,
+        note: this.#note,
+      },
       { columns, rows, hasColours },
     );
     const up = this.#linesDrawn === 0 ? '' : `\u001b[${this.#linesDrawn}A`;

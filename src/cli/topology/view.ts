@@ -9,9 +9,11 @@ import {
   type PoolStatus,
   type Topology,
 } from '../../client/index.js';
+import { displayWidth } from '../display-width.js';
 import { formatBytes } from '../scan/format.js';
 import { escapeText } from '../scan/names.js';
 import { type Column, renderTable } from '../table.js';
+import { cutEnd, cutMiddle, wrapped } from './fit.js';
 
 /** A state as the router's pages name it. */
 export function stateName(state: NodeState): string {
@@ -42,9 +44,10 @@ function poolCell(pool: PoolStatus | undefined): string {
   return pool === undefined ? '' : `${pool.acquired}/${pool.size}/${pool.waiting}`;
 }
 
-const columns: readonly Column<Node>[] = [
-  { title: 'NODE', cell: ({ name }) => name },
-  { title: 'STATE', cell: stateCell },
+const nameColumn: Column<Node> = { title: 'NODE', cell: ({ name }) => name };
+const stateColumn: Column<Node> = { title: 'STATE', cell: stateCell };
+
+const figureColumns: readonly Column<Node>[] = [
   {
     title: 'TIMELINE',
     cell: ({ timeline }) => (timeline === 0 ? '' : String(timeline)),
@@ -61,20 +64,79 @@ const columns: readonly Column<Node>[] = [
   { title: 'STREAMS', cell: ({ streamsPool }) => poolCell(streamsPool), align: 'right' },
 ];
 
-/** What the cluster as a whole can do, in one line. */
-export function clusterLine({ primary, epoch, timeline, canRead, canWrite }: Topology): string {
-  return [
-    `primary ${primary === '' ? 'unknown' : escapeText(primary)}`,
+/** Titles of the columns that a narrow terminal does without, the first one first. */
+const leastFirst = ['STREAMS', 'CALLS', 'LSN', 'TIMELINE', 'BEHIND', 'LAG'];
+
+/** A name is made as short as this before a column goes. */
+const NAME_COLUMNS_WANTED = 16;
+
+/** And no shorter than this, whatever the terminal: an end, the mark and another end. */
+const NAME_COLUMNS_MIN = 5;
+
+/** How the line of the cluster is shown. */
+interface ClusterLineOptions {
+  /** When the server told of it that answers no more. */
+  readonly oldSince?: Date | undefined;
+  /** The terminal's; without, the line is never broken. */
+  readonly columns?: number;
+}
+
+/**
+ * What the cluster as a whole can do, in a line, broken where it is too long. Of an old cluster
+ * nobody knows what it can do now.
+ */
+export function clusterLines(topology: Topology, options: ClusterLineOptions = {}): string[] {
+  const { primary, epoch, timeline, canRead, canWrite } = topology;
+  const { oldSince, columns = Number.POSITIVE_INFINITY } = options;
+  const title = 'primary ';
+  const name = primary === '' ? 'unknown' : escapeText(primary);
+  const place = [
+    `${title}${cutMiddle(name, Math.max(NAME_COLUMNS_MIN, columns - title.length))}`,
     `epoch ${epoch}`,
     `timeline ${timeline === 0 ? 'unknown' : timeline}`,
-    canRead ? 'readable' : 'not readable',
-    canWrite ? 'writable' : 'not writable',
-  ].join('  ');
+  ];
+  const can = [canRead ? 'readable' : 'not readable', canWrite ? 'writable' : 'not writable'];
+  if (oldSince === undefined) return wrapped([...place, ...can], columns);
+  const time = oldSince.toISOString().slice(11, 19);
+  const age = `as of ${time} UTC, before the server stopped answering`;
+  return wrapped([age, ...place], columns);
 }
 
 /** The cluster in one line, and its nodes as a table; each line with its end. */
 export function topologyText(topology: Topology): string {
-  return `${clusterLine(topology)}\n\n${renderTable(columns, topology.nodes)}`;
+  const table = renderTable([nameColumn, stateColumn, ...figureColumns], topology.nodes);
+  return `${clusterLines(topology).join('\n')}\n\n${table}`;
+}
+
+function columnWidth({ title, cell }: Column<Node>, nodes: readonly Node[]): number {
+  return Math.max(title.length, ...nodes.map((node) => displayWidth(escapeText(cell(node)))));
+}
+
+/** The name without its middle, so that it fits once the table has escaped it. */
+function shortName(name: string, columns: number): string {
+  let short = name;
+  for (let room = columns; displayWidth(escapeText(short)) > columns && room > 0; room -= 1) {
+    short = cutMiddle(name, room);
+  }
+  return short;
+}
+
+/** The table's lines for a terminal so wide: names are shortened, then columns left out. */
+export function fittedTable(nodes: readonly Node[], columns: number): string[] {
+  const wanted = Math.min(NAME_COLUMNS_WANTED, columnWidth(nameColumn, nodes));
+  const gap = 2;
+  const roomBeside = (others: readonly Column<Node>[]) =>
+    others.reduce((room, column) => room - gap - columnWidth(column, nodes), columns);
+  let others = [stateColumn, ...figureColumns];
+  for (const title of leastFirst) {
+    if (roomBeside(others) >= wanted) break;
+    others = others.filter((column) => column.title !== title);
+  }
+  const room = Math.max(NAME_COLUMNS_MIN, roomBeside(others));
+  const cell = ({ name }: Node): string => shortName(name, room);
+  return renderTable([{ ...nameColumn, cell }, ...others], nodes)
+    .split('\n')
+    .slice(0, -1);
 }
 
 /** To the millisecond, in UTC; all have the same length. */
@@ -88,4 +150,26 @@ export function transitionLine({ node, fromState, toState, detail, time }: NodeT
   const change = `${stateName(fromState)} -> ${stateName(toState)}`;
   const seen = detail === '' ? '' : `  ${escapeText(detail)}`;
   return `${timeText(time)}  ${escapeText(node)}  ${change}${seen}`;
+}
+
+/** Less of a detail says nothing. */
+const DETAIL_COLUMNS_MIN = 8;
+
+/** The same in so many columns: the day goes first, then of the name and of the detail. */
+export function fittedTransition(transition: NodeTransition, columns: number): string {
+  const whole = transitionLine(transition);
+  if (displayWidth(whole) <= columns) return whole;
+  const { node, fromState, toState, detail, time } = transition;
+  const change = `${stateName(fromState)} -> ${stateName(toState)}`;
+  const clock = timeText(time).slice(11, 23);
+  const gaps = 4;
+  const room = columns - clock.length - change.length - gaps;
+  // On a terminal too narrow for both, what happened is worth more than when.
+  const start = room < NAME_COLUMNS_MIN ? '' : `${clock}  `;
+  const nameRoom = start === '' ? columns - change.length - 2 : room;
+  const name = cutMiddle(escapeText(node), Math.max(NAME_COLUMNS_MIN, nameRoom));
+  const known = cutEnd(`${start}${name}  ${change}`, columns);
+  const detailRoom = columns - displayWidth(known) - 2;
+  if (detail === '' || detailRoom < DETAIL_COLUMNS_MIN) return known;
+  return `${known}  ${cutEnd(escapeText(detail), detailRoom)}`;
 }

@@ -5,6 +5,7 @@ import { toJson } from '@bufbuild/protobuf';
 import {
   type Client,
   type ClusterService,
+  toStowageError,
   type WatchTopologyResponse,
   WatchTopologyResponseSchema,
 } from '../../client/index.js';
@@ -30,6 +31,9 @@ export interface Watch {
 /** Lags and pools change without a transition. */
 const refreshMs = 1_000;
 
+/** A server that takes longer is shown as one that does not answer. */
+const refreshTimeoutMs = 3_000;
+
 /** Watches until Ctrl-C. @throws CallError as `follow` does. */
 export async function watchTopology(watch: Watch): Promise<void> {
   const { shell } = watch;
@@ -46,7 +50,7 @@ export async function watchTopology(watch: Watch): Promise<void> {
 
 /** One table, then a line a transition; what a lost server may have hidden is a table again. */
 function list({ client, server, json, shell }: Watch, signal: AbortSignal): Promise<void> {
-  const note = (sentence: string) => shell.stderr.write(`topology: ${sentence}\n`);
+  const note = (sentence: string) => shell.stderr.write(`stowage topology: ${sentence}\n`);
   const textOf = (message: WatchTopologyResponse, isFirst: boolean): string => {
     if (json) return `${jsonText(toJson(WatchTopologyResponseSchema, message))}\n`;
     const { topology, transition } = message;
@@ -67,10 +71,9 @@ async function draw({ client, server, shell }: Watch, signal: AbortSignal): Prom
   try {
     await follow(client, {
       signal,
-      onMessage({ topology, transition }) {
-        if (topology !== undefined) screen.show(topology, transition);
-      },
-      onRetry: (error) => screen.note(`${describeFailure(error, server)}; trying again`),
+      onMessage: (message) => screen.show(message),
+      onRetry: (error) =>
+        screen.note(`${describeFailure(error, server)}; trying again`, isSilent(error)),
     });
   } finally {
     watching.abort();
@@ -79,14 +82,23 @@ async function draw({ client, server, shell }: Watch, signal: AbortSignal): Prom
   }
 }
 
-/** Keeps the figures fresh between the messages of the watch; says nothing of what fails. */
+/** Whether no word of the service is behind a failure. */
+function isSilent(error: unknown): boolean {
+  return toStowageError(error).reason === undefined;
+}
+
+/** Keeps the figures fresh between the messages of the watch; what fails only makes them old. */
 async function refresh(client: ClusterClient, screen: Screen, signal: AbortSignal): Promise<void> {
   for (;;) {
     await pause(refreshMs, undefined, { signal }).catch(() => undefined);
     if (signal.aborted) return;
     const { shown } = screen;
-    const answer = await client.getTopology({}, { signal }).catch(() => undefined);
-    // What the watch has told meanwhile is newer.
-    if (answer?.topology !== undefined && screen.shown === shown) screen.show(answer.topology);
+    try {
+      const answer = await client.getTopology({}, { signal, timeoutMs: refreshTimeoutMs });
+      // What the watch has told meanwhile is newer.
+      if (screen.shown === shown) screen.refresh(answer);
+    } catch (error) {
+      if (!signal.aborted && screen.shown === shown) screen.miss(isSilent(error));
+    }
   }
 }
