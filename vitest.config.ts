@@ -1,5 +1,5 @@
-// One vitest project a folder of the test pyramid: what may run side by side first, then failures
-// of whole clusters, one at a time. `system` needs Debian packages, and is no part of `npm test`.
+// One vitest project a folder of the test pyramid: what may run side by side first, then what is
+// told in milliseconds, one file at a time. `system` needs Debian packages, and is no part of `npm test`.
 import { availableParallelism } from 'node:os';
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
 
@@ -69,7 +69,11 @@ export default defineConfig({
         program: true,
         testTimeoutMs: 120_000,
       }),
-      project('failover', ['test/failover/**/*.test.ts'], { serial: true, testTimeoutMs: 120_000 }),
+      project('failover', ['test/failover/*.test.ts'], { testTimeoutMs: 120_000 }),
+      project('timed', ['test/failover/timed/*.test.ts'], {
+        serial: true,
+        testTimeoutMs: 120_000,
+      }),
       project('system', ['test/system/**/*.test.ts'], {
         program: true,
         serial: true,

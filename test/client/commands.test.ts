@@ -178,7 +178,7 @@ describe('stowage topology', () => {
     expect(await drained()).toEqual([]);
     const unknown = await topology('drain', 'db9:5432');
     expect(unknown.exitCode).toBe(1);
-    expect(unknown.stderr).toMatch(/^stowage topology: NODE_NOT_FOUND: .*\(node: db9:5432\)\n$/);
+    expect(unknown.stderr).toMatch(/^stowage topology: NODE_NOT_FOUND: .*\(node: db9:5432\)\n/);
     const gone = await topology('undrain', 'db9:5432');
     expect(gone).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('NODE_NOT_FOUND') });
     const shown = await topology('--once');

@@ -1,25 +1,25 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { EmbeddedCluster } from '../../src/embedded/index.js';
-import { noteTimelineJob } from '../../src/jobs/note-timeline.js';
-import { NEVER } from '../../src/lib/interruption.js';
-import { until } from '../../src/lib/wait.js';
-import type { NodeAddress } from '../../src/postgres/driver.js';
-import { forAtMost } from '../../src/postgres/lease.js';
-import { parseLsn } from '../../src/postgres/lsn.js';
-import { migrateUp } from '../../src/postgres/migrate.js';
-import { ConnectionPool } from '../../src/postgres/pool.js';
-import type { RouterHandle } from '../../src/postgres/router-handle.js';
-import { createServiceLogin } from '../../src/postgres/service-login.js';
-import { statement } from '../../src/postgres/statement.js';
-import { startTestCluster, type TestCluster } from '../support/cluster.js';
+import type { EmbeddedCluster } from '../../../src/embedded/index.js';
+import { noteTimelineJob } from '../../../src/jobs/note-timeline.js';
+import { NEVER } from '../../../src/lib/interruption.js';
+import { until } from '../../../src/lib/wait.js';
+import type { NodeAddress } from '../../../src/postgres/driver.js';
+import { forAtMost } from '../../../src/postgres/lease.js';
+import { parseLsn } from '../../../src/postgres/lsn.js';
+import { migrateUp } from '../../../src/postgres/migrate.js';
+import { ConnectionPool } from '../../../src/postgres/pool.js';
+import type { RouterHandle } from '../../../src/postgres/router-handle.js';
+import { createServiceLogin } from '../../../src/postgres/service-login.js';
+import { statement } from '../../../src/postgres/statement.js';
+import { startTestCluster, type TestCluster } from '../../support/cluster.js';
 import {
   asLogin,
   atDatabase,
   createTestDatabase,
   openConnection,
   type TestDatabase,
-} from '../support/database.js';
-import { settled, startTestRouter, testCall, testSettings } from '../support/router.js';
+} from '../../support/database.js';
+import { settled, startTestRouter, testCall, testSettings } from '../../support/router.js';
 
 const napOnStandby = statement<{ in_recovery: boolean }>({
   name: 'test-nap',

@@ -1,10 +1,10 @@
 /** A server whose database nodes crash, are promoted and come back, with callers at work. */
 import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { NodeState, type WatchTopologyResponse } from '../../src/client/index.js';
-import { useFailingService } from '../support/failing-service.js';
-import { type LoadOutcome, objectOf, startLoad } from '../support/load.js';
-import { failure } from '../support/service.js';
+import { NodeState, type WatchTopologyResponse } from '../../../src/client/index.js';
+import { useFailingService } from '../../support/failing-service.js';
+import { type LoadOutcome, objectOf, startLoad } from '../../support/load.js';
+import { failure } from '../../support/service.js';
 
 const test = useFailingService();
 const { nodes } = test;

@@ -1,13 +1,13 @@
 /** A server whose nodes are full, silent, die or replay in the midst of what they are asked. */
 import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { until } from '../../src/lib/wait.js';
-import { statement } from '../../src/postgres/statement.js';
-import { streamChecked } from '../support/checked-stream.js';
-import { useFailingService } from '../support/failing-service.js';
-import { objectOf, startLoad } from '../support/load.js';
-import { settled, startTestRouter, testCall } from '../support/router.js';
-import { failure } from '../support/service.js';
+import { until } from '../../../src/lib/wait.js';
+import { statement } from '../../../src/postgres/statement.js';
+import { streamChecked } from '../../support/checked-stream.js';
+import { useFailingService } from '../../support/failing-service.js';
+import { objectOf, startLoad } from '../../support/load.js';
+import { settled, startTestRouter, testCall } from '../../support/router.js';
+import { failure } from '../../support/service.js';
 
 /** As a server is by default: the time that a silent node costs is what is measured. */
 const environment = { STOWAGE_PROBE_INTERVAL_MS: '500', STOWAGE_PROBE_TIMEOUT_MS: '300' };
