@@ -1,5 +1,6 @@
 // One vitest project a folder of the test pyramid: what may run side by side first, then what is
-// told in milliseconds, one file at a time. `system` needs Debian packages, and is no part of `npm test`.
+// told in milliseconds, one file at a time. `system` needs Debian packages, and is no part of
+// `npm test`.
 import { availableParallelism } from 'node:os';
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
 
