@@ -3,10 +3,9 @@
 import type { PostgresSettings } from '../config.js';
 import { assert } from '../lib/assert.js';
 import type { ConnectionListener, SeverScope } from './connections.js';
-import type { NodeAddress } from './driver.js';
+import { type NodeAddress, nodeName } from './driver.js';
 import { NodeLost } from './node-lost.js';
 import { ConnectionPool, type PoolSnapshot } from './pool.js';
-import { nodeName } from './topology-monitor.js';
 
 /** The connections of one node, by class. */
 export interface ClassBudget {

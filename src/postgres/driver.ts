@@ -79,6 +79,11 @@ export interface NodeAddress {
   readonly port: number;
 }
 
+/** A node's name: its address. */
+export function nodeName({ host, port }: NodeAddress): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
 /** What `purpose` a connection serves. */
 export type Purpose = 'unary' | 'streams' | 'probe';
 

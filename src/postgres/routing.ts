@@ -6,13 +6,14 @@
 import type { PostgresSettings } from '../config.js';
 import { StowageError } from '../errors.js';
 import { assert } from '../lib/assert.js';
-import { type Limits, within } from '../lib/interruption.js';
+import { backoffMs, pauseWithin } from '../lib/backoff.js';
+import type { Limits } from '../lib/interruption.js';
 import type { Token } from '../lib/token-layout.js';
-import { pause } from '../lib/wait.js';
 import type { Call, ServedBy } from './call.js';
 import { ClusterNode } from './cluster-node.js';
 import type { SeverScope } from './connections.js';
 import { demandOf } from './demand.js';
+import { nodeName } from './driver.js';
 import { publishQuery } from './events.js';
 import { type Choice, chooseNode, type Demand, type Route, routeTo } from './freshness.js';
 import { promotionOf } from './history.js';
@@ -25,7 +26,7 @@ import { nodeEvidence, toStowageError } from './sqlstate.js';
 import type { Statement } from './statement.js';
 import { formatToken, parseToken } from './token.js';
 import type { TokenKeys } from './token-keys.js';
-import { nodeName, TopologyMonitor } from './topology-monitor.js';
+import { TopologyMonitor } from './topology-monitor.js';
 
 /** No statement outside of streams runs longer, whatever the call's deadline. */
 const UNARY_TIMEOUT_MAX_MS = 300_000;
@@ -41,8 +42,8 @@ const NODE_INTERVAL_MS = 50;
 const WATCH_AFTER_MS = 250;
 const WATCH_INTERVAL_MS = 100;
 
-/** The first pause before a repetition; each further one is twice as long. */
-const BACKOFF_MS = 10;
+/** Pauses before a repetition; each is twice as long as the one before. */
+const BACKOFF_MS = { first: 10, max: 1_000 };
 
 /** What a call has met so far. */
 export interface Attempts {
@@ -253,8 +254,7 @@ export class Routing {
   /** Pauses before an attempt beyond the second: the first repetition is for another node. */
   async backOff({ number }: Attempts, limits: Limits): Promise<void> {
     if (number <= 2) return;
-    const delayMs = BACKOFF_MS * 2 ** (number - 3) * (0.5 + Math.random() / 2);
-    await within(pause(delayMs), limits);
+    await pauseWithin(backoffMs(number - 2, BACKOFF_MS.first, BACKOFF_MS.max), limits);
   }
 
   /** Chooses a node as things are. @throws StowageError TOKEN_HISTORY_LOST */

@@ -9,7 +9,7 @@ import { type Deferred, deferred } from '../lib/deferred.js';
 import { type Interruption, type Limits, within } from '../lib/interruption.js';
 import type { SeverScope } from './connections.js';
 import { recordAcceptance, recordTimeline } from './control.sql.js';
-import type { NodeAddress } from './driver.js';
+import { type NodeAddress, nodeName } from './driver.js';
 import {
   type HistoryEvent,
   historyChannel,
@@ -32,11 +32,6 @@ import {
 } from './router-state.js';
 import { SYSTEM_PRINCIPAL } from './system-call.js';
 import { transitionDetail } from './transition-detail.js';
-
-/** A node's name: its address. */
-export function nodeName({ host, port }: NodeAddress): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-}
 
 /** What is done with the connections of a node. */
 export interface ConnectionEffects {

@@ -1,7 +1,7 @@
 /** Takes other nodes and a rotated password while the server runs; what is wrong is not taken. */
 
+import { nodeName } from '../postgres/driver.js';
 import type { Reloadable, RouterHandle } from '../postgres/router-handle.js';
-import { nodeName } from '../postgres/topology-monitor.js';
 import { publishReloadEnded } from '../telemetry/events.js';
 
 /** Reloads one server's router, one time after the other. */

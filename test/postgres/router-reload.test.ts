@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { until } from '../../src/lib/wait.js';
+import { nodeName } from '../../src/postgres/driver.js';
 import { type TopologyEvent, topologyChannel } from '../../src/postgres/events.js';
 import { createRouter } from '../../src/postgres/router.js';
 import type { RouterHandle } from '../../src/postgres/router-handle.js';
 import { statement } from '../../src/postgres/statement.js';
-import { nodeName } from '../../src/postgres/topology-monitor.js';
 import { sharedCluster } from '../support/cluster.js';
 import { settled, startTestRouter, testCall, testSettings } from '../support/router.js';
 import { useRouter } from '../support/use-router.js';
