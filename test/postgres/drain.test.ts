@@ -40,8 +40,14 @@ describe('A drained standby', () => {
     for (const holder of holders) await holder.query(`select pg_advisory_lock(${LOCK})`);
     const long = call();
     const running = router.run(waitForLock, [LOCK], long);
-    const held = () => router.topology().nodes.find(({ pools }) => pools.unary.acquired === 1);
-    const { name } = await until(held, { ...WAIT, what: 'a standby has the call' });
+    // Asked of the standbys themselves: in the pools a connection that is opened ahead counts too.
+    const held = async () => {
+      const waits = 'select from pg_locks where locktype = $1 and not granted';
+      const rows = await Promise.all(holders.map((holder) => holder.query(waits, ['advisory'])));
+      return standbys.find((_, index) => (rows[index]?.length ?? 0) > 0);
+    };
+    const { host, port } = await until(held, { ...WAIT, what: 'a standby has the call' });
+    const name = `${host}:${port}`;
     const stateIs = (wanted: readonly string[]) =>
       until(
         () =>
