@@ -204,14 +204,16 @@ export class Routing {
    */
   async route(demand: Demand, attempts: Attempts, limits: Limits): Promise<Route> {
     for (;;) {
-      const choice = this.choose(demand, attempts);
+      // One look at the clock: a wait that ended between two would be refused, not served.
+      const nowMs = performance.now();
+      const choice = this.#choose(demand, attempts, nowMs);
       if (choice.kind === 'route') return choice.route;
       const { untilMs, intervalMs } = this.#patience(choice.reason, demand, attempts, limits);
-      if (untilMs <= performance.now()) throw noNode(choice.reason);
+      if (untilMs <= nowMs) throw noNode(choice.reason);
       // All have had their turn: whichever comes back first will do.
       attempts.tried.clear();
       const pick = () => {
-        const found = this.choose(demand, attempts);
+        const found = this.#choose(demand, attempts, performance.now());
         return found.kind === 'route' ? found.route : undefined;
       };
       const outcome = await this.monitor.until(pick, intervalMs, {
@@ -258,8 +260,7 @@ export class Routing {
   }
 
   /** Chooses a node as things are. @throws StowageError TOKEN_HISTORY_LOST */
-  choose(demand: Demand, attempts: Attempts): Choice {
-    const nowMs = performance.now();
+  #choose(demand: Demand, attempts: Attempts, nowMs: number): Choice {
     return chooseNode(this.monitor.topology, demand, {
       nowMs,
       outstanding: (name) => this.#nodes.get(name)?.outstanding ?? 0,

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { EmbeddedCluster } from '../../src/embedded/index.js';
 import { until } from '../../src/lib/wait.js';
 import { createRouter } from '../../src/postgres/router.js';
@@ -110,6 +110,32 @@ describe('A router whose nodes fail', () => {
     expect(await promise).toEqual([]);
     await nodes.releaseCommits();
     expect(await count('late')).toBe(1);
+  });
+
+  it('asks the primary once a wait for replay is over, however the clock stands then', async () => {
+    await using impatient = await startTestRouter(target, { freshnessWaitMs: 60 });
+    const standbys = cluster.standbys.map(({ name }) => name);
+    for (const name of standbys) await cluster.pauseReplay(name);
+    const call = testCall();
+    await router.run(insertNote, ['waited for'], call);
+    const tokens = [call.served.at(-1)?.token ?? ''];
+    // Of two looks at this clock one is often before the end of a wait, and one behind it.
+    const now = performance.now.bind(performance);
+    let looks = 0;
+    using _clock = vi.spyOn(performance, 'now').mockImplementation(() => {
+      looks += 1;
+      return now() + (looks % 5);
+    });
+    const read = async () => {
+      const reading = testCall({ tokens });
+      await impatient.run(role, [], reading);
+      return reading.served.at(-1)?.by.role;
+    };
+    const roles: unknown[] = [];
+    for (let round = 0; round < 5; round += 1)
+      roles.push(...(await Promise.all(Array.from({ length: 10 }, read))));
+    expect(new Set(roles)).toEqual(new Set(['primary']));
+    for (const name of standbys) await cluster.resumeReplay(name);
   });
 
   it('gives up a silent host at the deadline, and its connection', async () => {
