@@ -4,16 +4,21 @@
  */
 
 import { z } from 'zod';
+import {
+  address,
+  flag,
+  headers,
+  httpUrl,
+  integer,
+  list,
+  parsed,
+  ratio,
+  token,
+} from './config-schemas.js';
 import { parseDatabaseUrl } from './lib/database-url.js';
 import { poolers } from './lib/database-url-parameters.js';
 
-/** Where a door listens. */
-export interface Address {
-  /** A name or an IP address, without brackets. */
-  readonly host: string;
-  /** 0: a free one. */
-  readonly port: number;
-}
+export type { Address } from './config-schemas.js';
 
 /** The log's levels, from the most to the least. */
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -49,51 +54,11 @@ function setting<T>(options: SettingOptions<T>): Setting<T> {
   };
 }
 
-const integer = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d{1,10}$/, 'must be a whole number')
-    .transform(Number)
-    .refine((value) => value >= min && value <= max, `must be ${min} to ${max}`);
-
 const milliseconds = (defaultMs: number, minMs: number, maxMs: number, help: string) =>
   setting({ schema: integer(minMs, maxMs), default: String(defaultMs), unit: 'ms', help });
 
 const count = (standard: number, min: number, max: number, unit: string, help: string) =>
   setting({ schema: integer(min, max), default: String(standard), unit, help });
-
-const flag = z.enum(['true', 'false'], 'must be true or false').transform((v) => v === 'true');
-
-/** Runs a parser that throws sentences. */
-function parsed<T>(parse: (text: string) => T): z.ZodType<T, string> {
-  return z.string().transform((text, context) => {
-    try {
-      return parse(text);
-    } catch (error) {
-      context.addIssue({ code: 'custom', message: (error as Error).message });
-      return z.NEVER;
-    }
-  });
-}
-
-const address = parsed((text): Address => {
-  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3]);
-  if (host === undefined || port > 65_535) {
-    throw new Error('must be host:port or [ipv6]:port');
-  }
-  return { host, port };
-});
-
-const list = z.string().transform((text) =>
-  text
-    .split(',')
-    .map((item) => item.trim().toLowerCase())
-    .filter((item) => item !== ''),
-);
-
-const token = z.string().regex(/^[\x21-\x7e]{32,1024}$/, 'must be 32 to 1024 visible characters');
 
 /** Every setting, in the order of docs/config.md. A key here is the variable's name. */
 export const configTable = {
@@ -222,6 +187,57 @@ export const configTable = {
     default: 'info',
     unit: 'level',
     help: 'How much is logged; failed calls are at warn, others at debug.',
+  }),
+  STOWAGE_METRICS: setting({
+    schema: flag,
+    default: 'true',
+    unit: 'true or false',
+    help: 'Whether figures are counted, and told at /metrics and to a collector.',
+  }),
+  STOWAGE_TRACE_RATIO: setting({
+    schema: ratio,
+    unit: '0 to 1',
+    help:
+      'The share of traces that begin here and are recorded; those that a caller records are ' +
+      'recorded in any case. Unset: no call is traced. Needs OTEL_EXPORTER_OTLP_ENDPOINT.',
+  }),
+  OTEL_EXPORTER_OTLP_ENDPOINT: setting({
+    schema: httpUrl,
+    unit: 'URL',
+    help:
+      'A collector that takes OTLP over HTTP, such as http://127.0.0.1:4318: metrics go to ' +
+      'v1/metrics below it, traces to v1/traces.',
+  }),
+  OTEL_EXPORTER_OTLP_HEADERS: setting({
+    schema: headers,
+    default: '',
+    unit: 'key=value,...',
+    help: 'Headers that the collector asks for; values are percent-encoded.',
+    secret: true,
+  }),
+  OTEL_METRIC_EXPORT_INTERVAL: milliseconds(
+    60_000,
+    100,
+    3_600_000,
+    'How often metrics are sent to the collector.',
+  ),
+  OTEL_SERVICE_NAME: setting({
+    schema: z.string(),
+    default: 'stowage',
+    unit: 'name',
+    help: 'The name of the service in metrics and traces.',
+  }),
+  STOWAGE_SLOW_STATEMENT_MS: milliseconds(
+    1000,
+    0,
+    3_600_000,
+    'Statements that take longer are logged, with a digest of their plan; 0: none.',
+  ),
+  STOWAGE_SLOW_STATEMENT_PARAMETERS: setting({
+    schema: flag,
+    default: 'false',
+    unit: 'true or false',
+    help: 'Whether that log has the parameters, cut to 1,000 characters: they are callers’ data.',
   }),
   STOWAGE_SERVER: setting({
     schema: z.string(),

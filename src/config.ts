@@ -16,10 +16,13 @@ import {
   type SettingFiles,
   systemFiles,
 } from './config-password.js';
+import { isLoopback } from './config-schemas.js';
 import { type Address, configTable, type LogLevel } from './config-table.js';
+import { type TelemetrySettings, telemetrySettings } from './config-telemetry.js';
 import { type DatabaseTarget, parseNodes, parseNodesFile } from './lib/database-url.js';
 import type { Pooler } from './lib/database-url-parameters.js';
 
+export { isLoopback } from './config-schemas.js';
 export { type Address, configTable, type LogLevel } from './config-table.js';
 
 /** How to reach PostgreSQL and how much of it to use; every field is a setting. */
@@ -34,7 +37,7 @@ export interface PostgresSettings {
   readonly tls: false | { readonly ca: string | undefined; readonly rejectUnauthorized: boolean };
   /** What stands before each node; default `none`. */
   readonly pooler: Pooler;
-  /** Connections a node and process, all classes; default 20: 14 unary, 5 streams, 1 probe. */
+  /** Connections a node and process, all classes; default 20: 13 unary, 5 streams, 2 others. */
   readonly connectionsMax: number;
   /** Connections kept warm a node; default 2. */
   readonly connectionsMin: number;
@@ -111,6 +114,7 @@ export interface Config {
   /** Whether `stowage serve` migrates before it serves. */
   readonly migrate: boolean;
   readonly logLevel: LogLevel;
+  readonly telemetry: TelemetrySettings;
 }
 
 /** Every mistake of the environment in one message that repeats no secret. */
@@ -171,6 +175,7 @@ export function parseConfig(environment: Environment, files: SettingFiles = syst
     problems.push(`STOWAGE_MIGRATE: needs STOWAGE_ADMIN_URL, ${pastThePooler}`);
   }
   const server = serverSettings(values, problems, read);
+  const telemetry = telemetrySettings(values, problems);
   if (problems.length > 0) {
     throw new ConfigError(problems);
   }
@@ -183,6 +188,7 @@ export function parseConfig(environment: Environment, files: SettingFiles = syst
     standbys: known(values.STOWAGE_STANDBYS),
     migrate: known(values.STOWAGE_MIGRATE),
     logLevel: known(values.STOWAGE_LOG_LEVEL),
+    telemetry: Object.freeze(telemetry),
   });
 }
 
@@ -391,9 +397,4 @@ function authTokenOf(values: Values, problems: string[], read: ReadNamed): strin
     problems.push('STOWAGE_AUTH_TOKEN_FILE: its token must be 32 to 1024 visible characters');
   }
   return result.data;
-}
-
-/** Whether only this machine can reach an address. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }

@@ -201,6 +201,26 @@ export const errorTable: Readonly<Record<Reason, ErrorRow>> = {
     'never',
     'A primary of another timeline takes writes, which would be given up; stop it for good first.',
   ),
+  RELATION_NOT_FOUND: row(
+    Code.NOT_FOUND,
+    'never',
+    'The schema has no such table or index; `stowage admin tables` and `indexes` list them.',
+  ),
+  MAINTENANCE_JOB_NOT_FOUND: row(
+    Code.NOT_FOUND,
+    'never',
+    'This server knows no such maintenance job; ask the server that began it.',
+  ),
+  MAINTENANCE_RUNNING: row(
+    Code.FAILED_PRECONDITION,
+    'never',
+    'A maintenance job is in the way; wait for its end or cancel it.',
+  ),
+  MAINTENANCE_UNAVAILABLE: row(
+    Code.FAILED_PRECONDITION,
+    'never',
+    'This server has no login that owns the schema; set STOWAGE_ADMIN_URL.',
+  ),
   CANCELLED: row(Code.CANCELLED, 'same_request_id', 'The caller cancelled the call.'),
 };
 

@@ -32,9 +32,7 @@ const setExitCode = (code: number) => {
 const ownersDatabase = () => ownersLogin(loadConfig());
 const serving = {
   config: loadConfig,
-  startLog: ({ logLevel }: Config) => {
-    startLog(logLevel);
-  },
+  startLog: ({ logLevel }: Config) => startLog(logLevel),
   print,
 };
 

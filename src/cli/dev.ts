@@ -11,7 +11,7 @@ import { type EmbeddedCluster, startCluster } from '../embedded/index.js';
 import { shellWord } from '../lib/shell-word.js';
 import { migrateUp } from '../postgres/migrate.js';
 import { createServiceLogin } from '../postgres/service-login.js';
-import { type RunningServer, startServer } from '../server/run.js';
+import { type RunningServer, type StartOptions, startServer } from '../server/run.js';
 import { shutdownAsked } from '../server/shutdown.js';
 import { readyLine, type ServeDependencies } from './serve.js';
 
@@ -25,7 +25,7 @@ export function devCommand(dependencies: ServeDependencies): Command {
     .description('start an embedded PostgreSQL cluster, migrate it and serve it')
     .action(async () => {
       const config = dependencies.config();
-      dependencies.startLog(config);
+      const log = dependencies.startLog(config);
       // Asked for from the first moment: a signal while the cluster comes up must not orphan it.
       const asked = shutdownAsked();
       await assertFree('STOWAGE_GRPC_ADDRESS', config.server.grpcAddress);
@@ -39,7 +39,7 @@ export function devCommand(dependencies: ServeDependencies): Command {
       });
       try {
         print(`  data in ${cluster.folder}`);
-        const server = await serveCluster(cluster, config, print);
+        const server = await serveCluster(cluster, config, { log, print });
         print(readyLine(server));
         print(firstThing(server, config));
         print(ownersThing(cluster));
@@ -55,7 +55,7 @@ export function devCommand(dependencies: ServeDependencies): Command {
 async function serveCluster(
   cluster: EmbeddedCluster,
   config: Config,
-  print: (line: string) => void,
+  { log, print }: Pick<ServeDependencies, 'print'> & Pick<StartOptions, 'log'>,
 ): Promise<RunningServer> {
   const owner = cluster.superuserUrl();
   const applied = await migrateUp({ database: owner });
@@ -75,7 +75,7 @@ async function serveCluster(
     tls: false,
     pooler: 'none',
   };
-  return startServer({ ...config, postgres });
+  return startServer({ ...config, postgres }, { log });
 }
 
 /** Finds out before a cluster is started for nothing. */

@@ -6,15 +6,17 @@
 import { Command } from 'commander';
 import { type Config, ownersLogin } from '../config.js';
 import { migrateUp } from '../postgres/migrate.js';
-import { type RunningServer, startServer } from '../server/run.js';
+import { type RunningServer, type StartOptions, startServer } from '../server/run.js';
 import { shutdownAsked } from '../server/shutdown.js';
+
+type Log = NonNullable<StartOptions['log']>;
 
 /** What the command needs of its surroundings. */
 export interface ServeDependencies {
   /** @throws ConfigError */
   config(): Config;
   /** Begins to log at the configured level. */
-  startLog(config: Config): void;
+  startLog(config: Config): Log;
   /** Takes one line of output. */
   print(line: string): void;
 }
@@ -25,7 +27,7 @@ export function serveCommand(dependencies: ServeDependencies): Command {
     .description('serve the database that DATABASE_URL or POSTGRES_HOST names')
     .action(async () => {
       const config = dependencies.config();
-      dependencies.startLog(config);
+      const log = dependencies.startLog(config);
       if (config.migrate) {
         await migrateUp({
           database: ownersLogin(config),
@@ -40,7 +42,7 @@ export function serveCommand(dependencies: ServeDependencies): Command {
       };
       // From the first moment: one that comes during the start must not end it, nor be lost.
       process.on('SIGHUP', reload);
-      server = await startServer(config, dependencies.print);
+      server = await startServer(config, { onWaiting: dependencies.print, log });
       if (isReloadDue) reload();
       dependencies.print(readyLine(server));
       await shutdownAsked();

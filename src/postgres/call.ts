@@ -1,5 +1,7 @@
 /** What the core knows of the call that a statement is run for. */
 
+import type { TraceContext } from '../lib/trace-context.js';
+
 /** How fresh a read must be; see docs/router.md. */
 export type Freshness =
   /** At least the caller's header token, else at most 10 s stale while a primary is known. */
@@ -25,6 +27,8 @@ export interface ServedBy {
 export interface Call {
   /** The server's id of the call, a UUIDv7; in every log line and error. */
   readonly requestId: string;
+  /** The call's span, or what its caller sent; undefined: it is in no trace. */
+  readonly trace: TraceContext | undefined;
   /** The RPC as `stowage.v1.StorageService/GetObject`; goes into `application_name`. */
   readonly method: string;
   /** The project; never empty (P24: an empty setting would look like an unset one). */

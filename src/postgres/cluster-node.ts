@@ -16,14 +16,24 @@ export interface ClassBudget {
 /** One connection a node is the prober's. */
 const PROBE_CONNECTIONS = 1;
 
-/** The least that holds one connection of each class. */
-const CONNECTIONS_MIN = 3;
+/** Another is for looking at the node, however busy the rest are. */
+const INSPECTION_CONNECTIONS = 1;
 
-/** Splits a node's budget: a quarter for streams, one for the probe, the rest for unary calls. */
+/** Operators' questions are few; what would wait longer in line is told that it is too much. */
+const INSPECTION_QUEUE_TIMEOUT_MS = 5_000;
+
+/** The least that holds one connection of each class. */
+const CONNECTIONS_MIN = 4;
+
+/**
+ * Splits a node's budget: a quarter for streams, one for the probe, one for inspection, the rest
+ * for unary calls.
+ */
 export function splitBudget(connectionsMax: number): ClassBudget {
   assert(connectionsMax >= CONNECTIONS_MIN, `a node needs ${CONNECTIONS_MIN} connections`);
   const streams = Math.max(1, Math.floor(connectionsMax / 4));
-  return { unary: connectionsMax - streams - PROBE_CONNECTIONS, streams };
+  const rest = connectionsMax - streams - PROBE_CONNECTIONS - INSPECTION_CONNECTIONS;
+  return { unary: rest, streams };
 }
 
 /** A node's pools. */
@@ -31,6 +41,8 @@ export class ClusterNode {
   readonly name: string;
   readonly unary: ConnectionPool;
   readonly streams: ConnectionPool;
+  /** For what operators ask of the node itself. */
+  readonly inspection: ConnectionPool;
 
   /**
    * @param streamQueueTimeoutMs How long a stream may wait for a connection: far longer than a
@@ -57,6 +69,17 @@ export class ClusterNode {
       queueTimeoutMs: streamQueueTimeoutMs,
       listener,
     });
+    this.inspection = new ConnectionPool(settings, address, {
+      purpose: 'inspection',
+      sizeMax: INSPECTION_CONNECTIONS,
+      sizeMin: 0,
+      queueTimeoutMs: INSPECTION_QUEUE_TIMEOUT_MS,
+      listener,
+    });
+  }
+
+  get #pools(): readonly ConnectionPool[] {
+    return [this.unary, this.streams, this.inspection];
   }
 
   /** How many calls have a connection or wait for one. */
@@ -74,14 +97,12 @@ export class ClusterNode {
   /** Ends connections that are of no use any more, and sends away who waits for one. */
   sever(scope: SeverScope): void {
     const reason = new NodeLost(this.name);
-    this.unary.sever(scope, reason);
-    this.streams.sever(scope, reason);
+    for (const pool of this.#pools) pool.sever(scope, reason);
   }
 
   /** Ends connections to other addresses than these as soon as nobody has them. */
   keepOnly(addresses: ReadonlySet<string>): void {
-    this.unary.keepOnly(addresses);
-    this.streams.keepOnly(addresses);
+    for (const pool of this.#pools) pool.keepOnly(addresses);
   }
 
   snapshot(): { readonly unary: PoolSnapshot; readonly streams: PoolSnapshot } {
@@ -90,12 +111,12 @@ export class ClusterNode {
 
   /** Waits for leases at most `timeoutMs`, then destroys what is left. */
   async close(timeoutMs: number): Promise<void> {
-    await Promise.all([this.unary.close(timeoutMs), this.streams.close(timeoutMs)]);
+    await Promise.all(this.#pools.map((pool) => pool.close(timeoutMs)));
   }
 
   /** The same for a node that others take the place of: who comes or waits is sent elsewhere. */
   async retire(timeoutMs: number): Promise<void> {
     const reason = new NodeLost(this.name);
-    await Promise.all([this.unary.close(timeoutMs, reason), this.streams.close(timeoutMs, reason)]);
+    await Promise.all(this.#pools.map((pool) => pool.close(timeoutMs, reason)));
   }
 }

@@ -85,7 +85,7 @@ export function nodeName({ host, port }: NodeAddress): string {
 }
 
 /** What `purpose` a connection serves. */
-export type Purpose = 'unary' | 'streams' | 'probe';
+export type Purpose = 'unary' | 'streams' | 'inspection' | 'probe';
 
 /** Idle connections speak up after this long, so that firewalls and dead hosts are noticed. */
 const KEEPALIVE_DELAY_MS = 2_000;

@@ -33,6 +33,8 @@ export interface Route {
    * finds out, for what was written a moment ago has most often arrived.
    */
   readonly mustReplay: bigint | undefined;
+  /** A read is given to the primary though standbys are there: none is fresh enough, or answers. */
+  readonly isFallback: boolean;
 }
 
 /** What of the present calls and of this one bears on the choice. */
@@ -64,13 +66,13 @@ export const STALENESS_DEFAULT_MS = 10_000;
 export function chooseNode(topology: Topology, demand: Demand, around: Surroundings): Choice {
   const all = standbys(topology);
   const fresh = (isFresh: (node: NodeView) => boolean) => pick(all.filter(isFresh), around);
-  const primary = () => primaryRoute(topology);
+  const fallback = () => fallbackRoute(topology, all);
   switch (demand.kind) {
     case 'primary':
-      return routed(primary(), 'NO_PRIMARY');
+      return routed(primaryRoute(topology), 'NO_PRIMARY');
     case 'eventual':
       return routed(
-        fresh(({ state }) => state === 'standby') ?? primary() ?? fresh(() => true),
+        fresh(({ state }) => state === 'standby') ?? fallback() ?? fresh(() => true),
         'NO_NODE',
       );
     case 'max_staleness': {
@@ -78,7 +80,7 @@ export function chooseNode(topology: Topology, demand: Demand, around: Surroundi
         (lagOf(node, around.nowMs) ?? Infinity) <= demand.stalenessMs;
       const any = () => (demand.isImplicit ? fresh(() => true) : undefined);
       return routed(
-        fresh(isFresh) ?? primary() ?? any(),
+        fresh(isFresh) ?? fallback() ?? any(),
         lackOf(all, (node) => demand.isImplicit || isFresh(node)),
       );
     }
@@ -108,7 +110,7 @@ function chooseAtLeast(topology: Topology, token: Token, around: Surroundings): 
   }
   const mayWait = around.waitMs > 0 && all.some(({ name }) => around.behind.has(name));
   if (mayWait) return { kind: 'none', reason: 'STANDBY_BEHIND' };
-  return routed(primaryRoute(topology), lackOf(all, has));
+  return routed(fallbackRoute(topology, all), lackOf(all, has));
 }
 
 /** Where a node that would do has failed this call, it is one that is lacking, not freshness. */
@@ -189,7 +191,13 @@ function standbyRoute(node: NodeView, nowMs: number): Route {
     startedAt: node.report?.startedAt ?? '',
     goodUpTo: node.goodUpTo,
     mustReplay: undefined,
+    isFallback: false,
   };
+}
+
+function fallbackRoute(topology: Topology, standbys: readonly NodeView[]): Route | undefined {
+  const route = primaryRoute(topology);
+  return route && { ...route, isFallback: standbys.length > 0 };
 }
 
 /** The primary as a route; undefined while none is known. */
@@ -197,8 +205,15 @@ export function primaryRoute({ primary, nodes }: Topology): Route | undefined {
   const report = primary === undefined ? undefined : nodes.get(primary)?.report;
   if (primary === undefined || report === undefined) return undefined;
   const { startedAt } = report;
-  const none = undefined;
-  return { node: primary, role: 'primary', lagMs: 0, startedAt, goodUpTo: none, mustReplay: none };
+  return {
+    node: primary,
+    role: 'primary',
+    lagMs: 0,
+    startedAt,
+    goodUpTo: undefined,
+    mustReplay: undefined,
+    isFallback: false,
+  };
 }
 
 /** The route to one node, whatever is fresher; undefined where it may not be read. */

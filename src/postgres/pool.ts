@@ -29,6 +29,14 @@ export interface PoolSnapshot {
   /** Callers that wait. */
   readonly waiting: number;
   readonly sizeMax: number;
+  /** Leases that were given since the pool was made, as are the following. */
+  readonly acquires: number;
+  /** How long callers waited for these leases, connecting included, all together. */
+  readonly acquireMs: number;
+  /** Callers that waited in line for as long as one may. */
+  readonly timeouts: number;
+  /** Callers that found the line full. */
+  readonly refusals: number;
 }
 
 /** What a pool needs beyond the settings. */
@@ -68,6 +76,7 @@ export class ConnectionPool {
   /** In the order of arrival. */
   readonly #waiting = new Set<Turn>();
   #acquired = 0;
+  readonly #counts = { acquires: 0, acquireMs: 0, timeouts: 0, refusals: 0 };
   /** The minimum is kept open: the node has come up, and was not severed since. */
   #isWarm = false;
   /** Why nobody is let in any more. */
@@ -92,15 +101,34 @@ export class ConnectionPool {
   async acquire(limits: Limits): Promise<Lease> {
     if (this.#closedBy !== undefined) throw this.#closedBy;
     if (limits.signal.aborted) throw interruptionError('aborted', limits);
-    if (this.#acquired < this.#options.sizeMax) this.#acquired += 1;
-    else await this.#waitForTurn(limits);
-    const connection = this.#connections.lendWarm() ?? (await this.#connect(limits));
+    const connection = this.#lendAtOnce() ?? (await this.#lendLater(limits));
+    this.#counts.acquires += 1;
     const onRelease = (state: ReleaseState) => this.#take(connection, state);
     return new Lease(this.#settings, this.#node, connection.client, onRelease);
   }
 
+  /** A free connection, where nothing must be waited for: the common case costs no clock. */
+  #lendAtOnce(): Connection | undefined {
+    if (this.#acquired >= this.#options.sizeMax) return undefined;
+    const connection = this.#connections.lendWarm();
+    if (connection !== undefined) this.#acquired += 1;
+    return connection;
+  }
+
+  async #lendLater(limits: Limits): Promise<Connection> {
+    const startedAtMs = performance.now();
+    if (this.#acquired < this.#options.sizeMax) this.#acquired += 1;
+    else await this.#waitForTurn(limits);
+    const connection = this.#connections.lendWarm() ?? (await this.#connect(limits));
+    this.#counts.acquireMs += performance.now() - startedAtMs;
+    return connection;
+  }
+
   async #waitForTurn(limits: Limits): Promise<void> {
-    if (this.#waiting.size >= this.#settings.queueMax) throw overloaded(this.#node, 'is full');
+    if (this.#waiting.size >= this.#settings.queueMax) {
+      this.#counts.refusals += 1;
+      throw overloaded(this.#node, 'is full');
+    }
     const turn: Turn = { came: deferred(), isGranted: false };
     this.#waiting.add(turn);
     const { queueTimeoutMs = this.#settings.queueTimeoutMs } = this.#options;
@@ -113,7 +141,10 @@ export class ConnectionPool {
       if (turn.isGranted) this.#passTurn();
       const isQueueTimeout =
         outcome.interruption === 'deadline' && timeoutAtMs <= limits.deadlineMs;
-      if (isQueueTimeout) throw overloaded(this.#node, 'moves too slowly');
+      if (isQueueTimeout) {
+        this.#counts.timeouts += 1;
+        throw overloaded(this.#node, 'moves too slowly');
+      }
       throw interruptionError(outcome.interruption, limits);
     } finally {
       this.#waiting.delete(turn);
@@ -199,6 +230,7 @@ export class ConnectionPool {
       acquired: this.#acquired,
       waiting: this.#waiting.size,
       sizeMax: this.#options.sizeMax,
+      ...this.#counts,
     };
   }
 

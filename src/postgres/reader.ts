@@ -46,11 +46,12 @@ export async function read(
   const attempts = routing.attempts(limits);
   for (;;) {
     const route = await routing.route(demand, attempts, limits);
-    const work: Work = { name: step.statement.name, route, call, phase: 'read' };
+    const { name } = step.statement;
+    const work: Work = { name, route, call, phase: 'read', attempt: attempts.number };
     const startedAtMs = performance.now();
     try {
       const result = await readOn(routing, work, step, demand, limits);
-      publish(work, startedAtMs, undefined);
+      publish(work, startedAtMs, undefined, result.rows.length);
       return result;
     } catch (error) {
       const refusal = routing.explain(work, error);

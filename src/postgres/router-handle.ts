@@ -2,12 +2,14 @@
 
 import type { PostgresSettings } from '../config.js';
 import type { Limits } from '../lib/interruption.js';
+import type { Call } from './call.js';
 import type { TopologyEvent } from './events.js';
 import type { TimelineRow } from './history.js';
 import type { PoolSnapshot } from './pool.js';
 import type { Router } from './router-api.js';
 import type { FenceReason, NodeState } from './router-state.js';
 import type { Sealer } from './sealed.js';
+import type { Statement } from './statement.js';
 
 /** What a router is made with beside its settings. */
 export interface RouterOptions {
@@ -108,4 +110,16 @@ export interface RouterHandle extends Router, AsyncDisposable {
    * @throws StowageError TIMELINE_NOT_FOUND when no node takes writes on the timeline.
    */
   acceptTimeline(timeline: number, by: string, limits: Limits): Promise<void>;
+  /**
+   * Runs one reading statement on a node by name, whatever its state, over a connection that no
+   * other call uses; within 10 s.
+   * @throws StowageError NODE_NOT_FOUND; NO_NODE where it does not answer; OVERLOADED where too many
+   * look at once; DEADLINE_EXCEEDED.
+   */
+  inspect<Row>(
+    node: string,
+    statement: Statement<Row>,
+    params: readonly unknown[],
+    call: Call,
+  ): Promise<Row[]>;
 }

@@ -11,6 +11,7 @@ import type { Call, ServedBy } from './call.js';
 import { readTokenKeys } from './control.sql.js';
 import type { TopologyEvent } from './events.js';
 import type { Demand } from './freshness.js';
+import { inspect } from './inspector.js';
 import { read } from './reader.js';
 import type { Committed, StreamOptions, Transaction } from './router-api.js';
 import type {
@@ -149,6 +150,15 @@ class NodeRouter implements RouterHandle {
 
   acceptTimeline(timeline: number, by: string, limits: Limits): Promise<void> {
     return this.#routing.monitor.accept(timeline, by, limits);
+  }
+
+  inspect<Row>(
+    node: string,
+    statement: Statement<Row>,
+    params: readonly unknown[],
+    call: Call,
+  ): Promise<Row[]> {
+    return inspect(this.#routing, node, statement, params, call);
   }
 
   close(timeoutMs: number = CLOSE_TIMEOUT_MS): Promise<void> {

@@ -64,6 +64,8 @@ export interface Work {
   readonly route: Route;
   readonly call: Call;
   readonly phase: 'read' | 'write';
+  /** From 1. */
+  readonly attempt: number;
 }
 
 /** Everything below the router's methods. */
@@ -339,16 +341,22 @@ function noNode(reason: StowageError['reason']): StowageError {
 
 /** Tells listeners how a piece of work went. */
 export function publish(
-  { name, route, call }: Work,
+  { name, route, call, attempt }: Work,
   startedAtMs: number,
   error: StowageError | undefined,
+  rows?: number,
 ): void {
   publishQuery(() => ({
     statement: name,
     node: route.node,
     role: route.role,
+    startedAtMs,
     durationMs: performance.now() - startedAtMs,
+    rows,
+    attempt,
+    isFallback: route.isFallback,
     requestId: call.requestId,
+    trace: call.trace,
     reason: error?.reason,
     cause: error?.cause,
   }));

@@ -49,7 +49,8 @@ export async function openStream<Batch>(
       how.node === undefined
         ? await routing.route(how.demand, attempts, call)
         : pinned(routing, how.node, how.demand);
-    const work: Work = { name: step.statement.name, route, call, phase: 'read' };
+    const { name } = step.statement;
+    const work: Work = { name, route, call, phase: 'read', attempt: attempts.number };
     const startedAtMs = performance.now();
     const { topology } = routing.monitor;
     let stream: BatchStream<Batch> | undefined;

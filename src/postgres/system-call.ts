@@ -24,6 +24,7 @@ export interface SystemCallOptions {
 export function systemCall(options: SystemCallOptions): Call {
   return {
     requestId: uuid(),
+    trace: undefined,
     method: options.method,
     project: options.project ?? 'default',
     principal: SYSTEM_PRINCIPAL,

@@ -41,6 +41,8 @@ export interface TransactionOptions {
   /** The call's, with the router's bound on its deadline. */
   readonly limits: Limits;
   readonly route: Route;
+  /** Which run of the whole it is, from 1. */
+  readonly attempt: number;
 }
 
 /** A transaction that begins with its first statement. */
@@ -67,29 +69,37 @@ export class LeasedTransaction implements Transaction {
     const { limits, route } = this.#options;
     this.#isRunning = true;
     const startedAtMs = performance.now();
+    let rows: number | undefined;
     try {
       const opening = this.#opening();
       this.#hasBegun = true;
       const results = await this.#lease.run([...opening, { statement, params }], limits);
       if (opening.length > 0) checkIdentity(route, results[1]?.rows[0] as Identity | undefined);
-      return (results.at(-1)?.rows ?? []) as Row[];
+      const given = (results.at(-1)?.rows ?? []) as Row[];
+      rows = given.length;
+      return given;
     } catch (error) {
       this.#failure = toStowageError(error, this.#context());
       throw this.#failure;
     } finally {
       this.#isRunning = false;
-      this.#publish(statement.name, startedAtMs);
+      this.#publish(statement.name, startedAtMs, rows);
     }
   }
 
-  #publish(statement: string, startedAtMs: number): void {
-    const { route, call } = this.#options;
+  #publish(statement: string, startedAtMs: number, rows: number | undefined): void {
+    const { route, call, attempt } = this.#options;
     publishQuery(() => ({
       statement,
       node: route.node,
       role: 'primary',
+      startedAtMs,
       durationMs: performance.now() - startedAtMs,
+      rows,
+      attempt,
+      isFallback: false,
       requestId: call.requestId,
+      trace: call.trace,
       reason: this.#failure?.reason,
       cause: this.#failure?.cause,
     }));

@@ -40,7 +40,13 @@ export async function write<T>(
   let obstacle: StowageError | undefined;
   for (let failures = 1; ; failures += 1) {
     const route = await routing.route({ kind: 'primary' }, waits, limits);
-    const work: Work = { name: 'transaction', route, call, phase: 'write' };
+    const work: Work = {
+      name: 'transaction',
+      route,
+      call,
+      phase: 'write',
+      attempt: failures,
+    };
     const startedAtMs = performance.now();
     const outcome = await runOnce(routing, keys, work, limits, body);
     if ('committed' in outcome) {
@@ -66,7 +72,7 @@ async function runOnce<T>(
   limits: Limits,
   body: Body<T>,
 ): Promise<Outcome<T>> {
-  const { route, call } = work;
+  const { route, call, attempt } = work;
   const { epoch } = routing.monitor.topology;
   // The primary's history as it is in this epoch, whatever is learned before the commit is through.
   const positionAt = routing.primaryPosition();
@@ -79,7 +85,7 @@ async function runOnce<T>(
     const key = await keys.current();
     const lease = await routing.nodeOf(route).unary.acquire(limits);
     const release = () => lease.release('clean');
-    const running = new LeasedTransaction(lease, { call, limits, route });
+    const running = new LeasedTransaction(lease, { call, limits, route, attempt });
     let value: T;
     try {
       value = await body(running);

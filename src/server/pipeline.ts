@@ -65,6 +65,7 @@ export class Pipeline {
     input: Input,
     encode: Encode<T>,
   ): Promise<T> {
+    call.isKnown = true;
     try {
       this.#enter(call);
       const request = this.#request(call, definition.method, input);
@@ -190,6 +191,7 @@ export class Pipeline {
     begin: () => AsyncIterable<AnyAnswer>,
     encode: (answer: AnyAnswer) => T,
   ): AsyncIterableIterator<T> {
+    call.isKnown = true;
     let handler: AsyncIterator<AnyAnswer> | undefined;
     let idleTimer: NodeJS.Timeout | undefined;
     let isAsked = false;

@@ -9,6 +9,7 @@ import { topologyChannel } from '../postgres/events.js';
 import { createRouter } from '../postgres/router.js';
 import type { Reloadable, RouterHandle } from '../postgres/router-handle.js';
 import { createServices } from '../services/index.js';
+import type { Log } from '../telemetry/log.js';
 import { openConnectDoor } from './connect.js';
 import { startOnDatabase } from './database-wait.js';
 import { openGrpcDoor } from './grpc.js';
@@ -36,19 +37,26 @@ export interface RunningServer {
 }
 
 /** What of the settings a server is made of. */
-export type RunSettings = Pick<Config, 'postgres' | 'server'>;
+export type RunSettings = Pick<Config, 'postgres' | 'server' | 'telemetry' | 'admin'>;
+
+/** What a server is started with beside its settings. */
+export interface StartOptions {
+  /** Told in a sentence when the database does not answer yet; default: nobody is. */
+  readonly onWaiting?: (sentence: string) => void;
+  /** For tests that plant faults around the router. */
+  readonly makeRouter?: typeof createRouter;
+  /** The process's log, whose level callers may change; default: there is none. */
+  readonly log?: Log;
+}
 
 /**
  * Starts a server. The database must have been migrated.
- * @param onWaiting told in a sentence when the database does not answer yet; default: nobody is.
- * @param makeRouter for tests that plant faults around the router.
  * @throws StowageError SCHEMA_MISMATCH; NO_NODE when no node answers for 60 s; Error when an
  *   address is taken
  */
 export async function startServer(
   { postgres, server }: RunSettings,
-  onWaiting: (sentence: string) => void = () => undefined,
-  makeRouter = createRouter,
+  { onWaiting = () => undefined, makeRouter = createRouter, log }: StartOptions = {},
 ): Promise<RunningServer> {
   const router = makeRouter(postgres, { streamIdleTimeoutMs: server.streamIdleTimeoutMs });
   try {
@@ -56,7 +64,7 @@ export async function startServer(
     // Rows of today must have their place before the first is taken.
     if (router.topology().hasPrimary) await ensurePartitions(router, NEVER);
     const reloader = new Reloader(router, postgres, server.shutdownGraceMs);
-    return { ...(await serve(router, server)), reload: (read) => reloader.reload(read) };
+    return { ...(await serve(router, server, log)), reload: (read) => reloader.reload(read) };
   } catch (error) {
     await router.close(0);
     throw error;
@@ -66,6 +74,7 @@ export async function startServer(
 async function serve(
   router: RouterHandle,
   settings: RunSettings['server'],
+  log: Log | undefined,
 ): Promise<Omit<RunningServer, 'reload'>> {
   // A watch never ends by itself and loses nothing: no shutdown waits for it.
   const stopping = new AbortController();
@@ -74,11 +83,18 @@ async function serve(
     cluster: {
       topology: () => router.topology(),
       acceptTimeline: (...args) => router.acceptTimeline(...args),
+      inspect: (...args) => router.inspect(...args),
       watch: (signal, heartbeatMs) =>
         router.watch(AbortSignal.any([signal, stopping.signal]), heartbeatMs),
     },
     sealer: router.sealer,
     heartbeatMs: settings.streamHeartbeatMs,
+    logLevel: {
+      get: () => log?.level ?? 'silent',
+      set: (level) => {
+        if (log !== undefined) log.level = level;
+      },
+    },
   });
   const health = new Health(
     healthSource(router),

@@ -53,12 +53,15 @@ export class ServerCall implements CallContext {
   readonly startedMs = performance.now();
   readonly responseHeaders: CallContext['responseHeaders'];
   requestId = '';
+  trace: Call['trace'];
   principal = 'anonymous';
   tokens: readonly string[] = [];
   deadlineMs: number;
   /** How many steps were entered and are to be left. */
   stepsEntered = 0;
   isFinished = false;
+  /** Whether there is such an RPC. */
+  isKnown = false;
   readonly #controller = new AbortController();
   #reject: ((reason: StowageError) => void) | undefined;
 

@@ -8,7 +8,13 @@ import type { DescMessage, Message } from '@bufbuild/protobuf';
 import { validate as isUuid, v7 as uuidv7 } from 'uuid';
 import type { ServerSettings } from '../config.js';
 import { StowageError } from '../errors.js';
-import { callEndedHasListeners, publishCallEnded } from '../telemetry/events.js';
+import { formatTraceparent, parseTraceparent } from '../lib/trace-context.js';
+import {
+  callEndedHasListeners,
+  callStartedHasListeners,
+  publishCallEnded,
+  publishCallStarted,
+} from '../telemetry/events.js';
 import type { ServerCall } from './server-call.js';
 import { validateRequest } from './validation.js';
 
@@ -61,6 +67,24 @@ const requestId: Step = {
 
 const telemetry: Step = {
   name: 'telemetry',
+  enter(call) {
+    call.trace = parseTraceparent(call.inbound.headers('traceparent')[0]);
+    if (!callStartedHasListeners()) {
+      return;
+    }
+    publishCallStarted({
+      requestId: call.requestId,
+      method: call.method,
+      door: call.inbound.door,
+      startedAtMs: call.startedMs,
+      caller: call.trace,
+      traceState: call.inbound.headers('tracestate').join(',') || undefined,
+      join(trace) {
+        call.trace = trace;
+        call.inbound.setHeader('traceresponse', formatTraceparent(trace));
+      },
+    });
+  },
   leave(call, error) {
     if (!callEndedHasListeners()) {
       return;
@@ -68,7 +92,9 @@ const telemetry: Step = {
     publishCallEnded({
       requestId: call.requestId,
       method: call.method,
+      isKnown: call.isKnown,
       door: call.inbound.door,
+      trace: call.trace,
       principal: call.principal,
       code: error?.code ?? 0,
       reason: error?.reason,

@@ -21,6 +21,8 @@ import type { Call, Freshness, ServedBy } from '../postgres/call.js';
 export interface CallContext {
   /** A UUIDv7 of the server's, or the caller's `x-request-id` where that is a UUID. */
   readonly requestId: string;
+  /** The call's span, or what its caller sent; undefined: it is in no trace. */
+  readonly trace: Call['trace'];
   /** The RPC as `stowage.v1.StorageService/GetObject`. */
   readonly method: string;
   /** Who calls; never empty. */
@@ -149,6 +151,7 @@ export interface RequestScope {
 export function scopedCall(context: CallContext, scope: RequestScope): Call {
   return {
     requestId: context.requestId,
+    trace: context.trace,
     method: context.method,
     project: scope.project || 'default',
     principal: context.principal,

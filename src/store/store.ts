@@ -14,5 +14,19 @@ export interface Store {
 
 /** A store that also knows the nodes; who only reads and writes data needs none. */
 export interface ClusterStore extends Store {
-  readonly cluster: Pick<RouterHandle, 'topology' | 'watch' | 'acceptTimeline'>;
+  readonly cluster: Pick<RouterHandle, 'topology' | 'watch' | 'acceptTimeline' | 'inspect'>;
+}
+
+/** The log's levels, from the most to the least. */
+export type LogLevelName = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+
+/** How much the process logs, as it can be changed while it runs. */
+export interface LogLevelControl {
+  get(): LogLevelName;
+  set(level: LogLevelName): void;
+}
+
+/** What operators look at and look after. */
+export interface AdminStore extends ClusterStore {
+  readonly logLevel: LogLevelControl;
 }

@@ -2,14 +2,55 @@
 
 import { channel } from 'node:diagnostics_channel';
 import type { Reason } from '../errors.js';
+import type { TraceContext } from '../lib/trace-context.js';
+
+/** A call that begins; only what listens to it can put it into a trace. */
+export interface CallStarted {
+  readonly requestId: string;
+  /** As of {@link CallEnded}. */
+  readonly method: string;
+  readonly door: 'grpc' | 'connect';
+  /** On the clock of `performance.now()`. */
+  readonly startedAtMs: number;
+  /** What the caller sent. */
+  readonly caller: TraceContext | undefined;
+  readonly traceState: string | undefined;
+  /** Gives the call its own span, which its statements and its caller are told. */
+  join(trace: TraceContext): void;
+}
+
+const started = channel('stowage:call-started');
+
+/** Whether anybody listens. */
+export function callStartedHasListeners(): boolean {
+  return started.hasSubscribers;
+}
+
+/** Publishes the begin of a call. */
+export function publishCallStarted(event: CallStarted): void {
+  started.publish(event);
+}
+
+/** Listens to the begins of calls. Returns the way to stop. */
+export function onCallStarted(listener: (event: CallStarted) => void): () => void {
+  const subscriber = (message: unknown) => listener(message as CallStarted);
+  started.subscribe(subscriber);
+  return () => {
+    started.unsubscribe(subscriber);
+  };
+}
 
 /** One call that ended, refused ones included. */
 export interface CallEnded {
   readonly requestId: string;
   /** The RPC as `stowage.v1.StorageService/GetObject`; what was asked for where there is none. */
   readonly method: string;
+  /** False where there is no such RPC: the method is then whatever a stranger sent. */
+  readonly isKnown: boolean;
   readonly door: 'grpc' | 'connect';
   readonly principal: string;
+  /** The call's own span, or else what its caller sent. */
+  readonly trace: TraceContext | undefined;
   /** The gRPC status code; 0 is OK. */
   readonly code: number;
   /** Undefined where the call succeeded. */

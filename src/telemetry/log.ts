@@ -14,6 +14,8 @@ export type { Logger } from 'pino';
 /** A log that listens until it is stopped. */
 export interface Log {
   readonly logger: Logger;
+  /** May be set at any time. */
+  level: LogLevel;
   stop(): void;
 }
 
@@ -80,6 +82,12 @@ export function startLog(level: LogLevel, destination = standardError()): Log {
   subscribe('stowage:job-run', onJob);
   return {
     logger,
+    get level() {
+      return logger.level as LogLevel;
+    },
+    set level(level) {
+      logger.level = level;
+    },
     stop: () => {
       stopCalls();
       stopReloads();

@@ -42,9 +42,11 @@ const [, , mutant] = process.argv;
 const config = loadConfig();
 startLog(config.logLevel);
 let router: RouterHandle | undefined;
-const server = await startServer(config, undefined, (settings, options) => {
-  router = createRouter(settings, options);
-  return mutant === undefined ? router : mutants[mutant as MutantName](router);
+const server = await startServer(config, {
+  makeRouter: (settings, options) => {
+    router = createRouter(settings, options);
+    return mutant === undefined ? router : mutants[mutant as MutantName](router);
+  },
 });
 process.on('message', (message) => {
   if (message === 'state' && router !== undefined) process.send?.(stateOf(router));

@@ -110,8 +110,9 @@ describe('Router.transaction', () => {
       startedAt: '',
       goodUpTo: undefined,
       mustReplay: undefined,
+      isFallback: false,
     };
-    const running = new LeasedTransaction(lease, { call: testCall(), limits, route });
+    const running = new LeasedTransaction(lease, { call: testCall(), limits, route, attempt: 1 });
     const refusal = await running.run(insertNote, [7, 'refused']).catch((error) => error);
     lease.release('clean');
     await pool.close(1_000);

@@ -72,9 +72,11 @@ describe('startServer', () => {
     await once(way, 'close');
     const config = parseConfig({ ...environment, POSTGRES_HOST: `127.0.0.1:${port}` });
     const said: string[] = [];
-    const server = await startServer(config, (sentence) => {
-      said.push(sentence);
-      way.listen(port, '127.0.0.1');
+    const server = await startServer(config, {
+      onWaiting: (sentence) => {
+        said.push(sentence);
+        way.listen(port, '127.0.0.1');
+      },
     });
     expect(said).toEqual([expect.stringMatching(/^waiting 60 s for the database: .*ECONNREFUSED/)]);
     await server.close();

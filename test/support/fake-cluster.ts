@@ -13,7 +13,13 @@ import { clusterService } from '../../src/services/cluster-service.js';
 import type { ClusterStore } from '../../src/store/store.js';
 import { SettableHealth } from './doors.js';
 
-const pool = { size: 4, idle: 3, acquired: 1, waiting: 0 };
+const pool = {
+  ...{ acquires: 0, acquireMs: 0, timeouts: 0, refusals: 0 },
+  size: 4,
+  idle: 3,
+  acquired: 1,
+  waiting: 0,
+};
 
 /** A node of which nothing is known but what is given. */
 export function snapshotOf(name: string, fields: Partial<NodeSnapshot> = {}): NodeSnapshot {

@@ -59,7 +59,7 @@ export async function openServer(
   environment: Readonly<Record<string, string>> = {},
 ): Promise<OpenServer> {
   const service = new URL(database.serviceUrl ?? '');
-  const { postgres, server: settings } = parseConfig({
+  const config = parseConfig({
     POSTGRES_HOST: nodes.join(','),
     POSTGRES_DB: database.name,
     POSTGRES_USER: service.username,
@@ -68,7 +68,7 @@ export async function openServer(
     STOWAGE_HTTP_ADDRESS: '127.0.0.1:0',
     ...environment,
   });
-  const server = await startServer({ postgres, server: settings });
+  const server = await startServer(config);
   const grpcTarget = `127.0.0.1:${server.grpcAddress.port}`;
   const httpUrl = `http://127.0.0.1:${server.httpAddress.port}`;
   const stowage = createStowage({ endpoints: grpcTarget });

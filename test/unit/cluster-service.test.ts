@@ -31,7 +31,7 @@ const unasked = () => {
 /** Calls a method of the service; the answer as a message, of a stream the first ones. */
 function serviceOver(cluster: Partial<Cluster>) {
   const whole: Cluster = {
-    ...{ topology: unasked, watch: unasked, acceptTimeline: unasked },
+    ...{ topology: unasked, watch: unasked, acceptTimeline: unasked, inspect: unasked },
     ...cluster,
   };
   const { methods } = clusterService({ cluster: whole, heartbeatMs: 70 } as ClusterStore);

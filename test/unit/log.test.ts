@@ -7,6 +7,8 @@ import { startLog } from '../../src/telemetry/log.js';
 const call: CallEnded = {
   requestId: '0198c0de-0000-7000-8000-000000000001',
   method: 'stowage.v1.StorageService/GetObject',
+  isKnown: true,
+  trace: undefined,
   door: 'grpc',
   principal: 'anonymous',
   code: 0,

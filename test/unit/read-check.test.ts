@@ -9,6 +9,7 @@ const standby: Route = {
   startedAt: 'then',
   goodUpTo: 200n,
   mustReplay: undefined,
+  isFallback: false,
 };
 const primary: Route = { ...standby, role: 'primary', goodUpTo: undefined };
 const eventual: Demand = { kind: 'eventual' };

@@ -9,13 +9,15 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { NodeTransition, Topology } from "./cluster_pb.js";
 import { file_stowage_v1_cluster } from "./cluster_pb.js";
+import type { HealthReport } from "./health_pb.js";
+import { file_stowage_v1_health } from "./health_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file stowage/v1/cluster_service.proto.
  */
 export const file_stowage_v1_cluster_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBzdG93YWdlL3YxL2NsdXN0ZXJfc2VydmljZS5wcm90bxIKc3Rvd2FnZS52MSIUChJHZXRUb3BvbG9neVJlcXVlc3QibgoTR2V0VG9wb2xvZ3lSZXNwb25zZRImCgh0b3BvbG9neRgBIAEoCzIULnN0b3dhZ2UudjEuVG9wb2xvZ3kSLwoLc2VydmVyX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhYKFFdhdGNoVG9wb2xvZ3lSZXF1ZXN0IqABChVXYXRjaFRvcG9sb2d5UmVzcG9uc2USJgoIdG9wb2xvZ3kYASABKAsyFC5zdG93YWdlLnYxLlRvcG9sb2d5Ei4KCnRyYW5zaXRpb24YAiABKAsyGi5zdG93YWdlLnYxLk5vZGVUcmFuc2l0aW9uEi8KC3NlcnZlcl90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJOChBEcmFpbk5vZGVSZXF1ZXN0EhkKBG5vZGUYASABKAlCC7pICMgBAXIDGKwCEh8KCnJlcXVlc3RfaWQYAiABKAlCC7pICNgBAXIDsAEBIiIKEURyYWluTm9kZVJlc3BvbnNlEg0KBXRva2VuGAEgASgJIlAKElVuZHJhaW5Ob2RlUmVxdWVzdBIZCgRub2RlGAEgASgJQgu6SAjIAQFyAxisAhIfCgpyZXF1ZXN0X2lkGAIgASgJQgu6SAjYAQFyA7ABASIkChNVbmRyYWluTm9kZVJlc3BvbnNlEg0KBXRva2VuGAEgASgJIjIKFUFjY2VwdFRpbWVsaW5lUmVxdWVzdBIZCgh0aW1lbGluZRgBIAEoBUIHukgEGgIoASJAChZBY2NlcHRUaW1lbGluZVJlc3BvbnNlEiYKCHRvcG9sb2d5GAEgASgLMhQuc3Rvd2FnZS52MS5Ub3BvbG9neTLEAwoOQ2x1c3RlclNlcnZpY2USUwoLR2V0VG9wb2xvZ3kSHi5zdG93YWdlLnYxLkdldFRvcG9sb2d5UmVxdWVzdBofLnN0b3dhZ2UudjEuR2V0VG9wb2xvZ3lSZXNwb25zZSIDkAIBElsKDVdhdGNoVG9wb2xvZ3kSIC5zdG93YWdlLnYxLldhdGNoVG9wb2xvZ3lSZXF1ZXN0GiEuc3Rvd2FnZS52MS5XYXRjaFRvcG9sb2d5UmVzcG9uc2UiA5ACATABEk0KCURyYWluTm9kZRIcLnN0b3dhZ2UudjEuRHJhaW5Ob2RlUmVxdWVzdBodLnN0b3dhZ2UudjEuRHJhaW5Ob2RlUmVzcG9uc2UiA5ACAhJTCgtVbmRyYWluTm9kZRIeLnN0b3dhZ2UudjEuVW5kcmFpbk5vZGVSZXF1ZXN0Gh8uc3Rvd2FnZS52MS5VbmRyYWluTm9kZVJlc3BvbnNlIgOQAgISXAoOQWNjZXB0VGltZWxpbmUSIS5zdG93YWdlLnYxLkFjY2VwdFRpbWVsaW5lUmVxdWVzdBoiLnN0b3dhZ2UudjEuQWNjZXB0VGltZWxpbmVSZXNwb25zZSIDkAICQlMKDmRldi5zdG93YWdlLnYxUAFaJHN0b3dhZ2UuZGV2L2dlbi9zdG93YWdlL3YxO3N0b3dhZ2V2MaoCClN0b3dhZ2UuVjHqAgtTdG93YWdlOjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_stowage_v1_cluster]);
+  fileDesc("CiBzdG93YWdlL3YxL2NsdXN0ZXJfc2VydmljZS5wcm90bxIKc3Rvd2FnZS52MSIUChJHZXRUb3BvbG9neVJlcXVlc3QibgoTR2V0VG9wb2xvZ3lSZXNwb25zZRImCgh0b3BvbG9neRgBIAEoCzIULnN0b3dhZ2UudjEuVG9wb2xvZ3kSLwoLc2VydmVyX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhYKFFdhdGNoVG9wb2xvZ3lSZXF1ZXN0IqABChVXYXRjaFRvcG9sb2d5UmVzcG9uc2USJgoIdG9wb2xvZ3kYASABKAsyFC5zdG93YWdlLnYxLlRvcG9sb2d5Ei4KCnRyYW5zaXRpb24YAiABKAsyGi5zdG93YWdlLnYxLk5vZGVUcmFuc2l0aW9uEi8KC3NlcnZlcl90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCISChBHZXRIZWFsdGhSZXF1ZXN0Ij0KEUdldEhlYWx0aFJlc3BvbnNlEigKBnJlcG9ydBgBIAEoCzIYLnN0b3dhZ2UudjEuSGVhbHRoUmVwb3J0Ik4KEERyYWluTm9kZVJlcXVlc3QSGQoEbm9kZRgBIAEoCUILukgIyAEBcgMYrAISHwoKcmVxdWVzdF9pZBgCIAEoCUILukgI2AEBcgOwAQEiIgoRRHJhaW5Ob2RlUmVzcG9uc2USDQoFdG9rZW4YASABKAkiUAoSVW5kcmFpbk5vZGVSZXF1ZXN0EhkKBG5vZGUYASABKAlCC7pICMgBAXIDGKwCEh8KCnJlcXVlc3RfaWQYAiABKAlCC7pICNgBAXIDsAEBIiQKE1VuZHJhaW5Ob2RlUmVzcG9uc2USDQoFdG9rZW4YASABKAkiMgoVQWNjZXB0VGltZWxpbmVSZXF1ZXN0EhkKCHRpbWVsaW5lGAEgASgFQge6SAQaAigBIkAKFkFjY2VwdFRpbWVsaW5lUmVzcG9uc2USJgoIdG9wb2xvZ3kYASABKAsyFC5zdG93YWdlLnYxLlRvcG9sb2d5MpMECg5DbHVzdGVyU2VydmljZRJTCgtHZXRUb3BvbG9neRIeLnN0b3dhZ2UudjEuR2V0VG9wb2xvZ3lSZXF1ZXN0Gh8uc3Rvd2FnZS52MS5HZXRUb3BvbG9neVJlc3BvbnNlIgOQAgESWwoNV2F0Y2hUb3BvbG9neRIgLnN0b3dhZ2UudjEuV2F0Y2hUb3BvbG9neVJlcXVlc3QaIS5zdG93YWdlLnYxLldhdGNoVG9wb2xvZ3lSZXNwb25zZSIDkAIBMAESTQoJR2V0SGVhbHRoEhwuc3Rvd2FnZS52MS5HZXRIZWFsdGhSZXF1ZXN0Gh0uc3Rvd2FnZS52MS5HZXRIZWFsdGhSZXNwb25zZSIDkAIBEk0KCURyYWluTm9kZRIcLnN0b3dhZ2UudjEuRHJhaW5Ob2RlUmVxdWVzdBodLnN0b3dhZ2UudjEuRHJhaW5Ob2RlUmVzcG9uc2UiA5ACAhJTCgtVbmRyYWluTm9kZRIeLnN0b3dhZ2UudjEuVW5kcmFpbk5vZGVSZXF1ZXN0Gh8uc3Rvd2FnZS52MS5VbmRyYWluTm9kZVJlc3BvbnNlIgOQAgISXAoOQWNjZXB0VGltZWxpbmUSIS5zdG93YWdlLnYxLkFjY2VwdFRpbWVsaW5lUmVxdWVzdBoiLnN0b3dhZ2UudjEuQWNjZXB0VGltZWxpbmVSZXNwb25zZSIDkAICQlMKDmRldi5zdG93YWdlLnYxUAFaJHN0b3dhZ2UuZGV2L2dlbi9zdG93YWdlL3YxO3N0b3dhZ2V2MaoCClN0b3dhZ2UuVjHqAgtTdG93YWdlOjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_stowage_v1_cluster, file_stowage_v1_health]);
 
 /**
  * Asks for the topology.
@@ -111,6 +113,42 @@ export const WatchTopologyResponseSchema: GenMessage<WatchTopologyResponse> = /*
   messageDesc(file_stowage_v1_cluster_service, 3);
 
 /**
+ * Asks for health.
+ *
+ * @generated from message stowage.v1.GetHealthRequest
+ */
+export type GetHealthRequest = Message<"stowage.v1.GetHealthRequest"> & {
+};
+
+/**
+ * Describes the message stowage.v1.GetHealthRequest.
+ * Use `create(GetHealthRequestSchema)` to create a new message.
+ */
+export const GetHealthRequestSchema: GenMessage<GetHealthRequest> = /*@__PURE__*/
+  messageDesc(file_stowage_v1_cluster_service, 4);
+
+/**
+ * The answering server's health, and its nodes'.
+ *
+ * @generated from message stowage.v1.GetHealthResponse
+ */
+export type GetHealthResponse = Message<"stowage.v1.GetHealthResponse"> & {
+  /**
+   * The report.
+   *
+   * @generated from field: stowage.v1.HealthReport report = 1;
+   */
+  report?: HealthReport | undefined;
+};
+
+/**
+ * Describes the message stowage.v1.GetHealthResponse.
+ * Use `create(GetHealthResponseSchema)` to create a new message.
+ */
+export const GetHealthResponseSchema: GenMessage<GetHealthResponse> = /*@__PURE__*/
+  messageDesc(file_stowage_v1_cluster_service, 5);
+
+/**
  * Which node to drain.
  *
  * @generated from message stowage.v1.DrainNodeRequest
@@ -138,7 +176,7 @@ export type DrainNodeRequest = Message<"stowage.v1.DrainNodeRequest"> & {
  * Use `create(DrainNodeRequestSchema)` to create a new message.
  */
 export const DrainNodeRequestSchema: GenMessage<DrainNodeRequest> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_cluster_service, 4);
+  messageDesc(file_stowage_v1_cluster_service, 6);
 
 /**
  * The node is drained.
@@ -159,7 +197,7 @@ export type DrainNodeResponse = Message<"stowage.v1.DrainNodeResponse"> & {
  * Use `create(DrainNodeResponseSchema)` to create a new message.
  */
 export const DrainNodeResponseSchema: GenMessage<DrainNodeResponse> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_cluster_service, 5);
+  messageDesc(file_stowage_v1_cluster_service, 7);
 
 /**
  * Which node to let take calls again.
@@ -187,7 +225,7 @@ export type UndrainNodeRequest = Message<"stowage.v1.UndrainNodeRequest"> & {
  * Use `create(UndrainNodeRequestSchema)` to create a new message.
  */
 export const UndrainNodeRequestSchema: GenMessage<UndrainNodeRequest> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_cluster_service, 6);
+  messageDesc(file_stowage_v1_cluster_service, 8);
 
 /**
  * The node is not drained.
@@ -208,7 +246,7 @@ export type UndrainNodeResponse = Message<"stowage.v1.UndrainNodeResponse"> & {
  * Use `create(UndrainNodeResponseSchema)` to create a new message.
  */
 export const UndrainNodeResponseSchema: GenMessage<UndrainNodeResponse> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_cluster_service, 7);
+  messageDesc(file_stowage_v1_cluster_service, 9);
 
 /**
  * Which timeline to go on with.
@@ -229,7 +267,7 @@ export type AcceptTimelineRequest = Message<"stowage.v1.AcceptTimelineRequest"> 
  * Use `create(AcceptTimelineRequestSchema)` to create a new message.
  */
 export const AcceptTimelineRequestSchema: GenMessage<AcceptTimelineRequest> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_cluster_service, 8);
+  messageDesc(file_stowage_v1_cluster_service, 10);
 
 /**
  * The timeline is the present one.
@@ -250,7 +288,7 @@ export type AcceptTimelineResponse = Message<"stowage.v1.AcceptTimelineResponse"
  * Use `create(AcceptTimelineResponseSchema)` to create a new message.
  */
 export const AcceptTimelineResponseSchema: GenMessage<AcceptTimelineResponse> = /*@__PURE__*/
-  messageDesc(file_stowage_v1_cluster_service, 9);
+  messageDesc(file_stowage_v1_cluster_service, 11);
 
 /**
  * Shows and steers the database nodes behind the service. What it tells is what the answering
@@ -280,6 +318,19 @@ export const ClusterService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchTopologyRequestSchema;
     output: typeof WatchTopologyResponseSchema;
+  },
+  /**
+   * Tells how the answering server and every node are: connections, cache, replication, autovacuum,
+   * write-ahead log, and what a person should look at. Never more than a second old where the nodes
+   * answer, and never behind traffic; a node that does not answer within 150 ms is told as it was.
+   * Reasons: none of its own.
+   *
+   * @generated from rpc stowage.v1.ClusterService.GetHealth
+   */
+  getHealth: {
+    methodKind: "unary";
+    input: typeof GetHealthRequestSchema;
+    output: typeof GetHealthResponseSchema;
   },
   /**
    * Keeps calls away from a node until it is undrained: kept in the database, obeyed by every
