@@ -55,7 +55,7 @@ export function devCommand(dependencies: ServeDependencies): Command {
 async function serveCluster(
   cluster: EmbeddedCluster,
   config: Config,
-  { log, print }: Pick<ServeDependencies, 'print'> & Pick<StartOptions, 'log'>,
+  { log, print }: Pick<ServeDependencies, 'print'> & Required<Pick<StartOptions, 'log'>>,
 ): Promise<RunningServer> {
   const owner = cluster.superuserUrl();
   const applied = await migrateUp({ database: owner });

@@ -8,6 +8,7 @@ import { parseConfig } from '../../src/config.js';
 import { until } from '../../src/lib/wait.js';
 import { startServer } from '../../src/server/run.js';
 import { onReloadEnded, type ReloadEnded } from '../../src/telemetry/events.js';
+import { startLog } from '../../src/telemetry/log.js';
 import { sharedCluster } from '../support/cluster.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
@@ -90,7 +91,7 @@ describe('startServer', () => {
     const former = signals.map((signal) => process.listeners(signal));
     const serving = serveCommand({
       config: () => parseConfig(environment),
-      startLog: () => undefined,
+      startLog: () => startLog('silent'),
       print: () => undefined,
     }).parseAsync([], { from: 'user' });
     process.emit('SIGHUP', 'SIGHUP');
