@@ -95,7 +95,7 @@ function metrics(): Promise<string> {
   const labels = Object.entries(labelTable).map(([name, { help, values }]) => ({
     name: prometheusLabel(name as LabelName),
     help,
-    values,
+    values: typeof values === 'string' ? values : values.map((value) => `\`${value}\``).join(', '),
   }));
   return Promise.resolve(renderMetrics(new Map(groups), labels));
 }

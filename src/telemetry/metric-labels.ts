@@ -8,9 +8,19 @@
 interface Label {
   /** What it says, as the rest of "the ...". */
   readonly help: string;
-  /** The set of its values, for a person. */
-  readonly values: string;
+  /** Its values, or where there are many, the set of them for a person. */
+  readonly values: readonly string[] | string;
 }
+
+const nodeStates = [
+  'unknown',
+  'primary',
+  'standby',
+  'lagging',
+  'draining',
+  'unreachable',
+  'fenced',
+] as const;
 
 /** Every label, by its OpenTelemetry name; Prometheus has underscores for the dots. */
 export const labelTable = {
@@ -26,8 +36,8 @@ export const labelTable = {
     help: 'reason of a failure',
     values: 'those of [errors.md](errors.md); none where there was no failure',
   },
-  'stowage.door': { help: 'door that a call came through', values: '`grpc`, `connect`' },
-  'stowage.kind': { help: 'kind of a call', values: '`unary`, `stream`, `health`' },
+  'stowage.door': { help: 'door that a call came through', values: ['grpc', 'connect'] },
+  'stowage.kind': { help: 'kind of a call', values: ['unary', 'stream', 'health'] },
   'stowage.statement': {
     help: 'statement',
     values: 'those of [statements.md](statements.md), and `transaction` for the whole of one',
@@ -37,33 +47,32 @@ export const labelTable = {
     values: 'those of [errors.md](errors.md); none where it did not',
   },
   'stowage.node': { help: 'node, as the settings name it', values: 'the nodes of the settings' },
-  'stowage.pool': { help: 'pool of a node', values: '`unary`, `streams`' },
+  'stowage.pool': { help: 'pool of a node', values: ['unary', 'streams'] },
   'db.client.connection.state': {
-    help: 'state of a connection',
-    values: '`used` while a call has it, `idle` while none has',
+    help: 'state of a connection: whether a call has it',
+    values: ['used', 'idle'],
   },
-  'stowage.state': {
-    help: 'state of a node',
-    values:
-      '`unknown`, `primary`, `standby`, `lagging`, `draining`, `unreachable`, `fenced`: ' +
-      'see [router.md](router.md)',
-  },
-  'stowage.from': { help: 'state that a node left', values: 'as `stowage_state`' },
-  'stowage.to': { help: 'state that a node came to', values: 'as `stowage_state`' },
+  'stowage.state': { help: 'state of a node ([router.md](router.md))', values: nodeStates },
+  'stowage.from': { help: 'state that a node left', values: nodeStates },
+  'stowage.to': { help: 'state that a node came to', values: nodeStates },
   'stowage.end': {
-    help: 'end of a commit in doubt',
-    values:
-      '`answered` as it was done, `repeated` because it had not been done, `unknown` where it ' +
-      'could not be told',
+    help:
+      'end of a commit in doubt: found as it was done; done again, for it had come to nothing; ' +
+      'refused, for the same reason; or told to its caller as unknown',
+    values: ['answered', 'repeated', 'refused', 'unknown'],
   },
   'stowage.job': { help: 'background job', values: 'the jobs of the program' },
   'stowage.outcome': {
-    help: 'outcome of a job’s run, or of a reload',
-    values: '`succeeded`, `failed`; of a run also `stopped`, `abandoned`',
+    help: 'outcome of a job’s run, or of a reload, which has the first two',
+    values: ['succeeded', 'failed', 'stopped', 'abandoned'],
   },
-  'cpu.mode': { help: 'mode that processor time was spent in', values: '`user`, `system`' },
+  'cpu.mode': { help: 'mode that processor time was spent in', values: ['user', 'system'] },
   'v8js.heap.space.name': { help: 'space of the heap', values: 'the spaces of V8, some ten' },
 } as const satisfies Readonly<Record<string, Label>>;
 
 /** The name of a label. */
 export type LabelName = keyof typeof labelTable;
+
+/** A value of a label. */
+export type LabelValue<Name extends LabelName> =
+  (typeof labelTable)[Name]['values'] extends readonly (infer Value)[] ? Value : string;
