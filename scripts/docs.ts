@@ -1,5 +1,5 @@
-// `npm run docs`: renders docs/errors.md, config.md, statements.md and metrics.md from the tables in
-// src. With `--check` it writes nothing and fails when a page is not what its table says.
+// `npm run docs`: renders docs/errors.md, config.md, statements.md and metrics.md from the tables
+// in src. With `--check` it writes nothing and fails when a page is not what its table says.
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';

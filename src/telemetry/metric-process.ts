@@ -9,8 +9,8 @@ const resolutionMs = 20;
 
 /** The process at one moment, in seconds and bytes. */
 export interface ProcessLook {
-  /** Since the last look; undefined where no sample was taken in between. */
-  readonly delay: { readonly p50: number; readonly p99: number; readonly max: number } | undefined;
+  /** Since the last look; where no sample was taken since, of the time before. */
+  readonly delay: { readonly p50: number; readonly p99: number; readonly max: number };
   /** Since the last look, 0 to 1. */
   readonly utilization: number;
   readonly heap: ReadonlyMap<string, number>;
@@ -22,6 +22,7 @@ export interface ProcessLook {
 /** Watches the process until it is stopped. */
 export class ProcessWatch {
   readonly #delays: IntervalHistogram = monitorEventLoopDelay({ resolution: resolutionMs });
+  #delay: ProcessLook['delay'] = { p50: 0, p99: 0, max: 0 };
   #utilization = performance.eventLoopUtilization();
 
   constructor() {
@@ -34,7 +35,7 @@ export class ProcessWatch {
     this.#utilization = performance.eventLoopUtilization();
     const { user, system } = process.cpuUsage();
     return {
-      delay: this.#delay(),
+      delay: this.#lookAtDelay(),
       utilization: performance.eventLoopUtilization(this.#utilization, before).utilization,
       heap: new Map(
         getHeapSpaceStatistics().map((space) => [space.space_name, space.space_used_size]),
@@ -45,18 +46,18 @@ export class ProcessWatch {
     };
   }
 
-  #delay(): ProcessLook['delay'] {
+  #lookAtDelay(): ProcessLook['delay'] {
     const delays = this.#delays;
-    if (delays.count === 0) return undefined;
+    if (delays.count === 0) return this.#delay;
     // Samples are times between two timers, of which the first part is the timer's own.
     const late = (ns: number) => Math.max(0, ns / 1e9 - resolutionMs / 1000);
-    const delay = {
+    this.#delay = {
       p50: late(delays.percentile(50)),
       p99: late(delays.percentile(99)),
       max: late(delays.max),
     };
     delays.reset();
-    return delay;
+    return this.#delay;
   }
 
   /** Ends the sampling. */
@@ -79,9 +80,9 @@ type ProcessObservers = Pick<
 
 /** How a look at the process is told. */
 export const processObservers: ProcessObservers = {
-  'nodejs.eventloop.delay.p50': ({ process: { delay } }, tell) => delay && tell(delay.p50, {}),
-  'nodejs.eventloop.delay.p99': ({ process: { delay } }, tell) => delay && tell(delay.p99, {}),
-  'nodejs.eventloop.delay.max': ({ process: { delay } }, tell) => delay && tell(delay.max, {}),
+  'nodejs.eventloop.delay.p50': ({ process: { delay } }, tell) => tell(delay.p50, {}),
+  'nodejs.eventloop.delay.p99': ({ process: { delay } }, tell) => tell(delay.p99, {}),
+  'nodejs.eventloop.delay.max': ({ process: { delay } }, tell) => tell(delay.max, {}),
   'nodejs.eventloop.utilization': ({ process: { utilization } }, tell) => tell(utilization, {}),
   'v8js.memory.heap.used': ({ process: { heap } }, tell) => {
     for (const [name, bytes] of heap) tell(bytes, { 'v8js.heap.space.name': name });

@@ -122,7 +122,7 @@ export const statementMetrics = {
     labels: ['stowage.end'],
     help: 'Commits whose answer was lost, by how that ended.',
     action:
-      'Each is a primary or a connection that was lost. `unknown` ones were told to their callers ' +
-      'as COMMIT_OUTCOME_UNKNOWN: give mutations a `request_id`.',
+      'Each is a primary or a connection that was lost. `unknown` ones were told to callers as ' +
+      'COMMIT_OUTCOME_UNKNOWN: give mutations a `request_id`.',
   },
 } as const satisfies Readonly<Record<string, Metric>>;
