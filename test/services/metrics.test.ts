@@ -50,7 +50,8 @@ async function risenBy(
 /** Objects that a stream of all of them is long enough with. */
 const fillStream = `
   insert into storage_objects (project_id, object_key, id, size, version_id, storage_backend, etag)
-  select 'default', 'stream/' || lpad(n::text, 8, '0'), gen_random_uuid(), n, 'v1', 's3', md5(n::text)
+  select 'default', 'stream/' || lpad(n::text, 8, '0'), gen_random_uuid(), n, 'v1', 's3',
+    md5(n::text)
   from generate_series(1, ${streamItems}) as n`;
 
 interface Refusal {
@@ -267,7 +268,7 @@ describe('metrics of statements', () => {
     ]);
   });
 
-  it('count a rerun, its failure and the slow statement that it met, after a deadlock', async () => {
+  it('count a rerun, its failure and a slow statement, after a deadlock', async () => {
     const { storage: clients } = service.doors.gRPC;
     const objects = [object('lock/a'), object('lock/b')];
     await clients.batchRecordObjects({ requests: objects.map((each) => ({ object: each })) });

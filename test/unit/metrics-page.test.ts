@@ -28,7 +28,7 @@ async function openPage(text: () => Promise<string>) {
 }
 
 describe('The page of metrics', () => {
-  it('answers ten scrapes at a time, sends others away, and takes more when they are done', async () => {
+  it('answers ten scrapes at a time, sends others away, and takes more later', async () => {
     const figures = deferred<string>();
     let asked = 0;
     const url = await openPage(() => {
