@@ -1,29 +1,37 @@
 // Where metrics are told: `/metrics` for whoever may read it, and a collector that may be down. And
 // what strangers send makes no series of them.
 import { randomInt, randomUUID } from 'node:crypto';
+import { channel } from 'node:diagnostics_channel';
 import http from 'node:http';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { until } from '../../src/lib/wait.js';
-import type { Log } from '../../src/telemetry/log.js';
-import { startLog } from '../../src/telemetry/log.js';
+import { type Log, startLog } from '../../src/telemetry/log.js';
 import { metricTable } from '../../src/telemetry/metric-table.js';
 import { sharedCluster } from '../support/cluster.js';
 import { openCollector } from '../support/collector.js';
 import { scrape } from '../support/prometheus-text.js';
 import { createRandom } from '../support/random.js';
-import { openServer, startService, strong, type TestService } from '../support/service.js';
+import {
+  type OpenServer,
+  openServer,
+  startService,
+  strong,
+  type TestService,
+} from '../support/service.js';
 
 const token = 'a-token-of-more-than-thirty-two-characters';
 
-let service: TestService;
+let ground: TestService;
+let service: OpenServer;
 
 beforeAll(async () => {
-  service = await startService({ STOWAGE_AUTH_TOKEN: token });
+  ground = await startService({ STOWAGE_METRICS: 'false' });
 });
 
 afterAll(async () => {
   await service[Symbol.asyncDispose]();
+  await ground[Symbol.asyncDispose]();
 });
 
 const figures = () => scrape(service.httpUrl, token);
@@ -31,10 +39,26 @@ const figures = () => scrape(service.httpUrl, token);
 /** Another server on the same database. */
 function another(environment: Readonly<Record<string, string>>, log?: Log) {
   const nodes = sharedCluster().nodes.map(({ host, port }) => `${host}:${port}`);
-  return openServer(service.database, nodes, environment, log === undefined ? {} : { log });
+  return openServer(ground.database, nodes, environment, log === undefined ? {} : { log });
 }
 
+describe('metrics that are off', () => {
+  it('are told nowhere, and nobody listens for them', async () => {
+    const answer = await fetch(`${ground.httpUrl}/metrics`);
+    expect(answer.status).toBe(404);
+    const names = [
+      ...['call-ended', 'stream-message', 'stream-items', 'ingest-batch', 'commit-in-doubt'],
+      ...['job-run', 'reload-ended', 'postgres:query', 'postgres:slow'],
+    ];
+    expect(names.filter((name) => channel(`stowage:${name}`).hasSubscribers)).toEqual([]);
+  });
+});
+
 describe('the page of metrics', () => {
+  beforeAll(async () => {
+    service = await another({ STOWAGE_AUTH_TOKEN: token });
+  });
+
   const page = () => `${service.httpUrl}/metrics`;
 
   it('has the type of its text, and is not kept by caches', async () => {
@@ -78,12 +102,6 @@ describe('the page of metrics', () => {
       http.get(page(), { headers }, (answer) => resolve(answer.resume().statusCode));
     });
     expect(status).toBe(403);
-  });
-
-  it('is not there where metrics are off', async () => {
-    await using off = await another({ STOWAGE_METRICS: 'false' });
-    const answer = await fetch(`${off.httpUrl}/metrics`);
-    expect(answer.status).toBe(404);
   });
 
   it('gain no series by what strangers send', async () => {
