@@ -9,13 +9,11 @@ import { pointRead } from './point-read.js';
 import { router } from './router.js';
 import { search } from './search.js';
 import { searchCost } from './search-cost.js';
-import { telemetry } from './telemetry.js';
 import { wire } from './wire.js';
 
 export const lanes: readonly Lane[] = [
   wire,
   pointRead,
-  telemetry,
   exportLane,
   list,
   search,

@@ -4,24 +4,24 @@
  */
 
 import http from 'node:http';
+import { create, toBinary } from '@bufbuild/protobuf';
 import pg from 'pg';
+import { GetObjectRequestSchema } from '../../gen/stowage/v1/storage_read_pb.js';
 import { getObject } from '../../src/store/object-reads.sql.js';
-import type { Lane, Subject } from '../frame/lane.js';
+import type { Lane, Measures, Subject } from '../frame/lane.js';
+import { median, quantile } from '../frame/statistics.js';
+import { GrpcCaller } from '../rig/grpc-caller.js';
+import { callInFlight } from '../rig/in-flight.js';
 import { fillObjects, objectKey, PROJECT } from '../rig/objects.js';
-import {
-  type CpuUs,
-  callerOf,
-  encodeRequest,
-  IN_FLIGHT,
-  keys,
-  measured,
-  OBJECTS,
-  PATH,
-} from '../rig/point-reads.js';
 import type { Rig } from '../rig/rig.js';
 
+const OBJECTS = 20_000;
+const IN_FLIGHT = 16;
 /** As many as the server's own for unary calls. */
 const POOL_CONNECTIONS = 14;
+const PATH = '/stowage.v1.StorageService/GetObject';
+
+type CpuUs = () => Promise<number>;
 
 export const pointRead: Lane = {
   name: 'point-read',
@@ -76,6 +76,37 @@ async function setup(rig: Rig): Promise<Readonly<Record<string, Subject>>> {
       measured(requests, echoCpuUs, (request) => echoCaller.unary('/bench.Echo/Echo', request)),
     pool: poolSubject(rig, database.primaryUrl),
     json: jsonSubject(rig, server.http, serverCpuUs),
+  };
+}
+
+function keys(calls: number): string[] {
+  return Array.from({ length: calls }, (_, i) => objectKey(1 + ((i * 7919) % OBJECTS)));
+}
+
+function encodeRequest(key: string): Buffer {
+  const request = create(GetObjectRequestSchema, { project: PROJECT, objectKey: key });
+  return Buffer.from(toBinary(GetObjectRequestSchema, request));
+}
+
+function callerOf(rig: Rig, address: string): GrpcCaller {
+  const caller = new GrpcCaller(address);
+  rig.defer(() => caller.close());
+  return caller;
+}
+
+async function measured<Request>(
+  requests: readonly Request[],
+  cpuUs: CpuUs,
+  call: (request: Request) => Promise<unknown>,
+): Promise<Measures> {
+  const before = await cpuUs();
+  const { wallMs, latenciesMs } = await callInFlight(requests, IN_FLIGHT, call);
+  const used = (await cpuUs()) - before;
+  return {
+    cpuUs: used / requests.length,
+    p50Ms: median(latenciesMs),
+    p99Ms: quantile(latenciesMs, 0.99),
+    callsPerS: (requests.length / wallMs) * 1000,
   };
 }
 

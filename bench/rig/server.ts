@@ -21,8 +21,6 @@ export interface BenchServer {
 export interface BenchServerOptions extends Pick<ChildOptions, 'preload' | 'onMessage'> {
   /** Where the nodes are; default: all of the database's. */
   readonly serviceUrl?: string;
-  /** Settings that are laid over the usual ones. */
-  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** Starts `stowage serve` and waits until it is ready. */
@@ -31,7 +29,7 @@ export async function startServer(
   profile: string | undefined,
   options: BenchServerOptions = {},
 ): Promise<BenchServer> {
-  const { serviceUrl = database.serviceUrl, environment = {}, ...rest } = options;
+  const { serviceUrl = database.serviceUrl, ...rest } = options;
   const grpc = `127.0.0.1:${await freePort()}`;
   const http = `127.0.0.1:${await freePort()}`;
   const child = new MeasuredChild({
@@ -44,7 +42,6 @@ export async function startServer(
       STOWAGE_GRPC_ADDRESS: grpc,
       STOWAGE_HTTP_ADDRESS: http,
       STOWAGE_LOG_LEVEL: 'warn',
-      ...environment,
     },
   });
   try {
