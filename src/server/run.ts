@@ -10,10 +10,12 @@ import { createRouter } from '../postgres/router.js';
 import type { Reloadable, RouterHandle, RouterOptions } from '../postgres/router-handle.js';
 import { createServices } from '../services/index.js';
 import type { Log } from '../telemetry/log.js';
+import type { Metrics } from '../telemetry/metrics.js';
 import { openConnectDoor } from './connect.js';
 import { startOnDatabase } from './database-wait.js';
 import { openGrpcDoor } from './grpc.js';
 import { Health, type HealthSource } from './health.js';
+import { MetricsPage } from './metrics-page.js';
 import { Pipeline } from './pipeline.js';
 import { reflectionServices } from './reflection.js';
 import { Reloader } from './reload.js';
@@ -67,17 +69,43 @@ export async function startServer(
     // Rows of today must have their place before the first is taken.
     if (router.topology().hasPrimary) await ensurePartitions(router, NEVER);
     const reloader = new Reloader(router, postgres, server.shutdownGraceMs);
-    return { ...(await serve(router, server, log)), reload: (read) => reloader.reload(read) };
+    const pipeline = new Pipeline(server);
+    const metrics = await metricsOf(telemetry, router, pipeline, log);
+    try {
+      const serving = await serve(router, pipeline, server, log, metrics);
+      return { ...serving, reload: (read) => reloader.reload(read) };
+    } catch (error) {
+      await metrics?.close();
+      throw error;
+    }
   } catch (error) {
     await router.close(0);
     throw error;
   }
 }
 
+/** Loaded only where they are wanted: that takes a moment, which is much for a command. */
+async function metricsOf(
+  settings: RunSettings['telemetry'],
+  router: RouterHandle,
+  pipeline: Pipeline,
+  log: Log | undefined,
+): Promise<Metrics | undefined> {
+  if (!settings.metrics) return undefined;
+  const { startMetrics } = await import('../telemetry/metrics.js');
+  const sources = {
+    topology: () => router.topology(),
+    inFlight: () => pipeline.inFlightByKind(),
+  };
+  return startMetrics(settings, sources, log?.logger);
+}
+
 async function serve(
   router: RouterHandle,
+  pipeline: Pipeline,
   settings: RunSettings['server'],
   log: Log | undefined,
+  metrics: Metrics | undefined,
 ): Promise<Omit<RunningServer, 'reload'>> {
   // A watch never ends by itself and loses nothing: no shutdown waits for it.
   const stopping = new AbortController();
@@ -106,12 +134,12 @@ async function serve(
   const known = [...api, health.service()];
   const services = [...known, ...reflectionServices(known.map(({ descriptor }) => descriptor))];
   warmValidation(services.flatMap(({ descriptor }) => descriptor.methods));
-  const pipeline = new Pipeline(settings);
   const grpc = await named('STOWAGE_GRPC_ADDRESS', settings.grpcAddress, () =>
     openGrpcDoor(settings, services, pipeline),
   );
+  const page = metrics && new MetricsPage(metrics, settings.authToken);
   const connect = await named('STOWAGE_HTTP_ADDRESS', settings.httpAddress, () =>
-    openConnectDoor(settings, services, pipeline, health),
+    openConnectDoor(settings, services, pipeline, health, undefined, page),
   ).catch(async (error: unknown) => {
     await grpc.close(0);
     throw error;
@@ -125,7 +153,8 @@ async function serve(
     close: () => {
       const { shutdownGraceMs: graceMs } = settings;
       stopping.abort(new StowageError('DRAINING'));
-      closing ??= closeInOrder({ health, doors: [grpc, connect], pipeline, jobs, router, graceMs });
+      const parts = { health, doors: [grpc, connect], pipeline, jobs, router, metrics, graceMs };
+      closing ??= closeInOrder(parts);
       return closing;
     },
   };
