@@ -51,6 +51,13 @@ export class Pipeline {
     return this.#calls.size;
   }
 
+  /** Of them, how many are unary and how many are streams. */
+  get running(): { readonly unary: number; readonly streams: number } {
+    let unary = 0;
+    for (const { inbound } of this.#calls) unary += inbound.kind === 'unary' ? 1 : 0;
+    return { unary, streams: this.#calls.size - unary };
+  }
+
   /** Begins a call. Its steps are entered by what runs it, so this never throws. */
   open(inbound: InboundCall): ServerCall {
     const call = new ServerCall(inbound);

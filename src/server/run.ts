@@ -8,17 +8,22 @@ import { NEVER } from '../lib/interruption.js';
 import { topologyChannel } from '../postgres/events.js';
 import { createRouter } from '../postgres/router.js';
 import type { Reloadable, RouterHandle } from '../postgres/router-handle.js';
+import type { ServiceDefinition } from '../services/handler.js';
 import { createServices } from '../services/index.js';
+import type { ServerVitals } from '../store/health/report.js';
+import { HealthReporter } from '../store/health/reporter.js';
 import type { Log } from '../telemetry/log.js';
-import { openConnectDoor } from './connect.js';
+import { type ConnectDoor, openConnectDoor } from './connect.js';
 import { startOnDatabase } from './database-wait.js';
-import { openGrpcDoor } from './grpc.js';
+import { type GrpcDoor, openGrpcDoor } from './grpc.js';
 import { Health, type HealthSource } from './health.js';
+import { healthPages, type PageServer, servePages } from './pages.js';
 import { Pipeline } from './pipeline.js';
 import { reflectionServices } from './reflection.js';
 import { Reloader } from './reload.js';
 import { closeInOrder } from './shutdown.js';
 import { warmValidation } from './validation.js';
+import { Vitals } from './vitals.js';
 
 /** A server that serves. */
 export interface RunningServer {
@@ -47,6 +52,8 @@ export interface StartOptions {
   readonly makeRouter?: typeof createRouter;
   /** The process's log, whose level callers may change; default: there is none. */
   readonly log?: Log;
+  /** The program's version, as its health tells it; default: none. */
+  readonly version?: string;
 }
 
 /**
@@ -56,28 +63,45 @@ export interface StartOptions {
  */
 export async function startServer(
   { postgres, server }: RunSettings,
-  { onWaiting = () => undefined, makeRouter = createRouter, log }: StartOptions = {},
+  { onWaiting = () => undefined, makeRouter = createRouter, log, version = '' }: StartOptions = {},
 ): Promise<RunningServer> {
   const router = makeRouter(postgres, { streamIdleTimeoutMs: server.streamIdleTimeoutMs });
+  const vitals = new Vitals();
   try {
     await startOnDatabase(router, onWaiting);
     // Rows of today must have their place before the first is taken.
     if (router.topology().hasPrimary) await ensurePartitions(router, NEVER);
     const reloader = new Reloader(router, postgres, server.shutdownGraceMs);
-    return { ...(await serve(router, server, log)), reload: (read) => reloader.reload(read) };
+    return {
+      ...(await serve(router, server, { log, version, vitals })),
+      reload: (read) => reloader.reload(read),
+    };
   } catch (error) {
+    vitals.close();
     await router.close(0);
     throw error;
   }
 }
 
+interface Surroundings {
+  readonly log: Log | undefined;
+  readonly version: string;
+  readonly vitals: Vitals;
+}
+
 async function serve(
   router: RouterHandle,
   settings: RunSettings['server'],
-  log: Log | undefined,
+  { log, version, vitals }: Surroundings,
 ): Promise<Omit<RunningServer, 'reload'>> {
   // A watch never ends by itself and loses nothing: no shutdown waits for it.
   const stopping = new AbortController();
+  const pipeline = new Pipeline(settings);
+  const reporter = new HealthReporter({
+    cluster: router,
+    server: () => serverVitals(vitals, version, pipeline, stopping.signal),
+    signal: stopping.signal,
+  });
   const api = createServices({
     router,
     cluster: {
@@ -87,6 +111,7 @@ async function serve(
       watch: (signal, heartbeatMs) =>
         router.watch(AbortSignal.any([signal, stopping.signal]), heartbeatMs),
     },
+    health: reporter,
     sealer: router.sealer,
     heartbeatMs: settings.streamHeartbeatMs,
     logLevel: {
@@ -103,16 +128,8 @@ async function serve(
   const known = [...api, health.service()];
   const services = [...known, ...reflectionServices(known.map(({ descriptor }) => descriptor))];
   warmValidation(services.flatMap(({ descriptor }) => descriptor.methods));
-  const pipeline = new Pipeline(settings);
-  const grpc = await named('STOWAGE_GRPC_ADDRESS', settings.grpcAddress, () =>
-    openGrpcDoor(settings, services, pipeline),
-  );
-  const connect = await named('STOWAGE_HTTP_ADDRESS', settings.httpAddress, () =>
-    openConnectDoor(settings, services, pipeline, health),
-  ).catch(async (error: unknown) => {
-    await grpc.close(0);
-    throw error;
-  });
+  const pages = servePages(healthPages(health, reporter), settings.authToken);
+  const [grpc, connect] = await openDoors(settings, services, pipeline, pages);
   const jobs = createJobs(router, settings);
   jobs.start();
   let closing: Promise<void> | undefined;
@@ -122,10 +139,39 @@ async function serve(
     close: () => {
       const { shutdownGraceMs: graceMs } = settings;
       stopping.abort(new StowageError('DRAINING'));
+      vitals.close();
       closing ??= closeInOrder({ health, doors: [grpc, connect], pipeline, jobs, router, graceMs });
       return closing;
     },
   };
+}
+
+async function openDoors(
+  settings: RunSettings['server'],
+  services: readonly ServiceDefinition[],
+  pipeline: Pipeline,
+  pages: PageServer,
+): Promise<readonly [GrpcDoor, ConnectDoor]> {
+  const grpc = await named('STOWAGE_GRPC_ADDRESS', settings.grpcAddress, () =>
+    openGrpcDoor(settings, services, pipeline),
+  );
+  const connect = await named('STOWAGE_HTTP_ADDRESS', settings.httpAddress, () =>
+    openConnectDoor(settings, services, pipeline, pages),
+  ).catch(async (error: unknown) => {
+    await grpc.close(0);
+    throw error;
+  });
+  return [grpc, connect];
+}
+
+function serverVitals(
+  vitals: Vitals,
+  version: string,
+  pipeline: Pipeline,
+  stopping: AbortSignal,
+): ServerVitals {
+  const { unary: unaryCalls, streams } = pipeline.running;
+  return { ...vitals.now(), version, unaryCalls, streams, isDraining: stopping.aborted };
 }
 
 function healthSource(router: RouterHandle): HealthSource {

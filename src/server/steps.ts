@@ -3,7 +3,6 @@
  * costs a function call and no promise, for unary calls are counted in microseconds.
  */
 
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { DescMessage, Message } from '@bufbuild/protobuf';
 import { validate as isUuid, v7 as uuidv7 } from 'uuid';
 import type { ServerSettings } from '../config.js';
@@ -15,6 +14,7 @@ import {
   publishCallEnded,
   publishCallStarted,
 } from '../telemetry/events.js';
+import { bearerCheck } from './bearer.js';
 import type { ServerCall } from './server-call.js';
 import { validateRequest } from './validation.js';
 
@@ -110,8 +110,7 @@ function authentication(token: string | undefined): Step {
   if (token === undefined) {
     return { name };
   }
-  // Digests have one length, as the comparison in constant time demands.
-  const expected = digest(`Bearer ${token}`);
+  const isBearer = bearerCheck(token);
   return {
     name,
     enter(call) {
@@ -119,8 +118,7 @@ function authentication(token: string | undefined): Step {
       if (isHealth(call)) {
         return;
       }
-      const given = call.inbound.headers('authorization')[0] ?? '';
-      if (!timingSafeEqual(digest(given.replace(/^bearer /i, 'Bearer ')), expected)) {
+      if (!isBearer(call.inbound.headers('authorization')[0])) {
         throw new StowageError('UNAUTHENTICATED');
       }
       call.principal = 'token';
@@ -130,10 +128,6 @@ function authentication(token: string | undefined): Step {
 
 function isHealth(call: ServerCall): boolean {
   return call.method.startsWith('grpc.health.v1.Health/');
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }
 
 /** Streams have no deadline but the caller's own. */

@@ -278,14 +278,14 @@ describe('door 2', () => {
 
   it('has pages of its health', async () => {
     const page = (path: string) => send({ method: 'GET', path, headers: {} });
-    expect((await page('/healthz')).status).toBe(200);
+    expect((await page('/livez')).status).toBe(200);
     doors.source.set(true, false);
     const ready = await page('/readyz');
     expect(ready.status).toBe(200);
     expect(JSON.parse(ready.text)).toEqual({ status: 'SERVING', read: true, write: false });
     doors.source.set(false, false);
     expect((await page('/readyz')).status).toBe(503);
-    expect((await page('/healthz')).status).toBe(200);
+    expect((await page('/livez')).status).toBe(200);
     doors.source.set(true, true);
   });
 
