@@ -40,7 +40,7 @@ export type PageServer = (
 
 /** Serves pages to whoever may see them. */
 export function servePages(pages: Pages, token: string | undefined): PageServer {
-  const isBearer = token === undefined ? () => true : bearerCheck(token);
+  const isBearer = bearerCheck(token);
   return (path, method, authorization) => {
     const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
     if (page === undefined) return undefined;

@@ -7,7 +7,7 @@ import { createJobs } from '../jobs/jobs.js';
 import { NEVER } from '../lib/interruption.js';
 import { topologyChannel } from '../postgres/events.js';
 import { createRouter } from '../postgres/router.js';
-import type { Reloadable, RouterHandle } from '../postgres/router-handle.js';
+import type { Reloadable, RouterHandle, RouterOptions } from '../postgres/router-handle.js';
 import type { ServiceDefinition } from '../services/handler.js';
 import { createServices } from '../services/index.js';
 import type { ServerVitals } from '../store/health/report.js';
@@ -62,10 +62,13 @@ export interface StartOptions {
  *   address is taken
  */
 export async function startServer(
-  { postgres, server }: RunSettings,
+  { postgres, server, telemetry }: RunSettings,
   { onWaiting = () => undefined, makeRouter = createRouter, log, version = '' }: StartOptions = {},
 ): Promise<RunningServer> {
-  const router = makeRouter(postgres, { streamIdleTimeoutMs: server.streamIdleTimeoutMs });
+  const router = makeRouter(postgres, {
+    streamIdleTimeoutMs: server.streamIdleTimeoutMs,
+    ...slowStatements(telemetry),
+  });
   const vitals = new Vitals();
   try {
     await startOnDatabase(router, onWaiting);
@@ -170,8 +173,15 @@ function serverVitals(
   pipeline: Pipeline,
   stopping: AbortSignal,
 ): ServerVitals {
-  const { unary: unaryCalls, streams } = pipeline.running;
+  const { unary: unaryCalls, stream: streams } = pipeline.inFlightByKind();
   return { ...vitals.now(), version, unaryCalls, streams, isDraining: stopping.aborted };
+}
+
+function slowStatements({
+  slowStatementMs: thresholdMs,
+  slowStatementParameters: withParameters,
+}: RunSettings['telemetry']): Pick<RouterOptions, 'slowStatements'> {
+  return thresholdMs === 0 ? {} : { slowStatements: { thresholdMs, withParameters } };
 }
 
 function healthSource(router: RouterHandle): HealthSource {

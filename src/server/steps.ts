@@ -15,7 +15,7 @@ import {
   publishCallStarted,
 } from '../telemetry/events.js';
 import { bearerCheck } from './bearer.js';
-import type { ServerCall } from './server-call.js';
+import type { CallKind, ServerCall } from './server-call.js';
 import { validateRequest } from './validation.js';
 
 /** A step. A refusal is a thrown StowageError; the steps behind it are not entered. */
@@ -162,6 +162,14 @@ function deadline(standardMs: number, maxMs: number): Step {
 /** A client that watches health holds a stream for as long as it is connected. */
 const healthInFlightMax = 10_000;
 
+/** What a call is for the bounds, and for who counts calls. */
+export function kindOf(call: ServerCall): CallKind {
+  if (isHealth(call)) {
+    return 'health';
+  }
+  return call.inbound.kind === 'unary' ? 'unary' : 'stream';
+}
+
 /**
  * Streams are counted apart, so that exports cannot starve unary calls, nor these exports; and so
  * are calls for health, which come without a token and from every client.
@@ -169,15 +177,10 @@ const healthInFlightMax = 10_000;
 function admission(unaryMax: number, streamsMax: number): Step {
   const lanes = {
     unary: { inFlight: 0, max: unaryMax },
-    streams: { inFlight: 0, max: streamsMax },
+    stream: { inFlight: 0, max: streamsMax },
     health: { inFlight: 0, max: healthInFlightMax },
   };
-  const laneOf = (call: ServerCall) => {
-    if (isHealth(call)) {
-      return lanes.health;
-    }
-    return call.inbound.kind === 'unary' ? lanes.unary : lanes.streams;
-  };
+  const laneOf = (call: ServerCall) => lanes[kindOf(call)];
   return {
     name: 'admission',
     enter(call) {
