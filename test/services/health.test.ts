@@ -250,7 +250,7 @@ async function holdAll(): Promise<Promise<unknown>[]> {
 describe('While every connection of every node is in use', () => {
   const paths = ['/livez', '/readyz', '/health', '/health/database', '/health/database/metrics'];
 
-  /** The time that each page takes, in the middle; those of the report also when it is made anew. */
+  /** By the time that each page takes in the middle; that of the report also when made anew. */
   async function expectQuickPages(): Promise<void> {
     for (const path of paths) {
       const answers = [];
