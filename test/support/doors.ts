@@ -62,7 +62,9 @@ export class SettableHealth implements HealthSource {
     const [name, state] = this.#write
       ? (['a:1', 'primary'] as const)
       : (['b:2', 'standby'] as const);
-    const nodes = this.#read ? [snapshotOf(name, { state })] : [snapshotOf('a:1')];
+    const nodes = this.#read
+      ? [snapshotOf(name, { state })]
+      : [snapshotOf('a:1', { state: 'unreachable' })];
     return topologyOf({ nodes, canRead: this.#read, hasPrimary: this.#write });
   };
 

@@ -32,11 +32,11 @@ export function reporterOver(
   });
 }
 
-/** The pages of a server over such nodes. */
+/** The pages of a server over such nodes; its report is made anew each time. */
 export function pagesOver(
   health: Health,
   topology: RouterHandle['topology'],
   token?: string,
 ): PageServer {
-  return servePages(healthPages(health, reporterOver(topology)), token);
+  return servePages(healthPages(health, reporterOver(topology, { keepMs: 0 })), token);
 }

@@ -320,6 +320,32 @@ describe('door 2', () => {
     for (const figure of Object.values(nodes['a:1'])) expect(typeof figure).toBe('number');
   });
 
+  it('shows addresses only to who has the token', async () => {
+    const authToken = 'page-token-of-32-characters-okay';
+    const guarded = await openDoors({ authToken });
+    const ask = async (path: string, authorization = '') => {
+      const answer = await fetch(`${guarded.httpUrl}${path}`, { headers: { authorization } });
+      return { status: answer.status, text: await answer.text(), headers: answer.headers };
+    };
+    for (const path of ['/health/database', '/health/database/metrics']) {
+      const refused = await ask(path, `Bearer ${authToken.replace('page', 'best')}`);
+      expect(refused.status).toBe(401);
+      expect(refused.headers.get('www-authenticate')).toBe('Bearer');
+      expect((await ask(path)).status).toBe(401);
+      expect(await ask(path, `Bearer ${authToken}`)).toMatchObject({ status: 200 });
+      expect((await ask(path, `Bearer ${authToken}`)).text).toContain('a:1');
+    }
+    guarded.source.set(false, false);
+    const glance = await ask('/health');
+    expect(glance.text).toContain('NO_NODE');
+    expect(JSON.parse(glance.text).nodes).toEqual([{ state: 'UNREACHABLE', drained: false }]);
+    expect(glance.text).not.toContain('a:1');
+    expect((await ask('/health', `Bearer ${authToken}`)).text).toContain('a:1 does not answer');
+    guarded.source.set(true, true);
+    for (const path of ['/livez', '/readyz']) expect((await ask(path)).status).toBe(200);
+    await guarded.close();
+  });
+
   it.each(['/livez', '/readyz', '/health', '/health/database', '/health/database/metrics'])(
     'takes GET and HEAD for %s and nothing else',
     async (path) => {
