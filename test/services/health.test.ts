@@ -89,6 +89,32 @@ describe('A health report', () => {
     expect(report.server?.rssBytes).toBeGreaterThan(report.server?.heapUsedBytes ?? 0n);
   });
 
+  it('finds tables that autovacuum should have taken, and sees its own sessions wait', async () => {
+    const idle = await service.database.connect(service.database.serviceUrl);
+    await idle.query('begin');
+    await service.sql(
+      `create unlogged table dull
+         with (autovacuum_enabled = false, autovacuum_vacuum_threshold = 10,
+               autovacuum_vacuum_scale_factor = 0) as
+       select n from generate_series(1, 100100) as n`,
+    );
+    await service.sql('delete from dull where n <= 20');
+    const flush = () => service.sql('select pg_stat_force_next_flush()');
+    await flush();
+    const vacuumOf = ({ nodes }: HealthReport) => nodes[0]?.autovacuum;
+    const due = await untilTold((report) => vacuumOf(report)?.tablesDue, 'a table is due');
+    expect(vacuumOf(due)).toMatchObject({ tablesDue: 1, tablesOverdue: 0 });
+    expect(due.nodes[0]?.connections).toMatchObject({ idleInTransaction: 1 });
+    expect(due.nodes[0]?.connections?.idleInTransactionMs).toBeGreaterThan(0);
+    await service.sql('delete from dull');
+    await flush();
+    const overdue = await untilTold((report) => vacuumOf(report)?.tablesOverdue, 'it is overdue');
+    expect(overdue.findings.map(({ code }) => code)).toContain('AUTOVACUUM_BEHIND');
+    expect(vacuumOf(overdue)?.deadRows).toBeGreaterThan(100_000n);
+    await idle.query('rollback');
+    await service.sql('drop table dull');
+  });
+
   it('leaves out what the role may not know, and tells it once it may', async () => {
     const login = new URL(service.database.serviceUrl ?? '').username;
     const [primary, standby] = (await untilTold(() => true, 'every node has told')).nodes;
