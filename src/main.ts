@@ -33,6 +33,7 @@ const ownersDatabase = () => ownersLogin(loadConfig());
 const serving = {
   config: loadConfig,
   startLog: ({ logLevel }: Config) => startLog(logLevel),
+  version,
   print,
 };
 

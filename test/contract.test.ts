@@ -19,8 +19,8 @@ import { StorageService } from '../gen/stowage/v1/storage_service_pb.js';
 const services: readonly DescService[] = [StorageService, ProjectService, ClusterService];
 const methods = services.flatMap((service) => service.methods);
 
-/** What touches no data: it is of the answering server's memory, or of every server's topology. */
-const ofTopology = new Set(['getTopology', 'watchTopology', 'acceptTimeline']);
+/** What touches no data: it is of the answering server's memory, or of the nodes themselves. */
+const ofTopology = new Set(['getTopology', 'watchTopology', 'getHealth', 'acceptTimeline']);
 const ofData = methods.filter(({ localName }) => !ofTopology.has(localName));
 
 /** Every message that a request can hold, the request itself included. */

@@ -20,7 +20,7 @@ const user = 'stowage';
 
 /** Makes the sub-command. */
 export function devCommand(dependencies: ServeDependencies): Command {
-  const { print } = dependencies;
+  const { print, version } = dependencies;
   return new Command('dev')
     .description('start an embedded PostgreSQL cluster, migrate it and serve it')
     .action(async () => {
@@ -39,7 +39,7 @@ export function devCommand(dependencies: ServeDependencies): Command {
       });
       try {
         print(`  data in ${cluster.folder}`);
-        const server = await serveCluster(cluster, config, { log, print });
+        const server = await serveCluster(cluster, config, { log, print, version });
         print(readyLine(server));
         print(firstThing(server, config));
         print(ownersThing(cluster));
@@ -55,7 +55,11 @@ export function devCommand(dependencies: ServeDependencies): Command {
 async function serveCluster(
   cluster: EmbeddedCluster,
   config: Config,
-  { log, print }: Pick<ServeDependencies, 'print'> & Required<Pick<StartOptions, 'log'>>,
+  {
+    log,
+    print,
+    version,
+  }: Pick<ServeDependencies, 'print' | 'version'> & Required<Pick<StartOptions, 'log'>>,
 ): Promise<RunningServer> {
   const owner = cluster.superuserUrl();
   const applied = await migrateUp({ database: owner });
@@ -75,7 +79,7 @@ async function serveCluster(
     tls: false,
     pooler: 'none',
   };
-  return startServer({ ...config, postgres }, { log });
+  return startServer({ ...config, postgres }, { log, version });
 }
 
 /** Finds out before a cluster is started for nothing. */

@@ -203,6 +203,11 @@ const clusterRows: Record<keyof typeof ClusterService.method, Row> = {
       break;
     }
   },
+  async getHealth({ stowage }) {
+    const { report } = await stowage.cluster.getHealth({});
+    expect(report).toMatchObject({ canRead: true, canWrite: true });
+    expect(report?.nodes).toHaveLength(3);
+  },
   async drainNode({ stowage }) {
     const { topology } = await stowage.cluster.getTopology({});
     // The primary goes on with what only it can take, so that the other rows are not disturbed.
