@@ -4,6 +4,7 @@ import type { Address, Config } from '../config.js';
 import { StowageError } from '../errors.js';
 import { ensurePartitions } from '../jobs/ensure-partitions.js';
 import { createJobs } from '../jobs/jobs.js';
+import { createMaintenance } from '../jobs/maintenance.js';
 import { NEVER } from '../lib/interruption.js';
 import { topologyChannel } from '../postgres/events.js';
 import { createRouter } from '../postgres/router.js';
@@ -55,7 +56,7 @@ export interface StartOptions {
  *   address is taken
  */
 export async function startServer(
-  { postgres, server, telemetry }: RunSettings,
+  { postgres, server, admin, telemetry }: RunSettings,
   { onWaiting = () => undefined, makeRouter = createRouter, log }: StartOptions = {},
 ): Promise<RunningServer> {
   const router = makeRouter(postgres, {
@@ -67,7 +68,10 @@ export async function startServer(
     // Rows of today must have their place before the first is taken.
     if (router.topology().hasPrimary) await ensurePartitions(router, NEVER);
     const reloader = new Reloader(router, postgres, server.shutdownGraceMs);
-    return { ...(await serve(router, server, log)), reload: (read) => reloader.reload(read) };
+    return {
+      ...(await serve(router, { ...server, admin }, log)),
+      reload: (read) => reloader.reload(read),
+    };
   } catch (error) {
     await router.close(0);
     throw error;
@@ -76,11 +80,12 @@ export async function startServer(
 
 async function serve(
   router: RouterHandle,
-  settings: RunSettings['server'],
+  settings: RunSettings['server'] & Pick<RunSettings, 'admin'>,
   log: Log | undefined,
 ): Promise<Omit<RunningServer, 'reload'>> {
   // A watch never ends by itself and loses nothing: no shutdown waits for it.
   const stopping = new AbortController();
+  const maintenance = createMaintenance(settings.admin);
   const api = createServices({
     router,
     cluster: {
@@ -92,6 +97,7 @@ async function serve(
     },
     sealer: router.sealer,
     heartbeatMs: settings.streamHeartbeatMs,
+    maintenance,
     logLevel: {
       get: () => log?.level ?? 'silent',
       set: (level) => {
@@ -125,7 +131,8 @@ async function serve(
     close: () => {
       const { shutdownGraceMs: graceMs } = settings;
       stopping.abort(new StowageError('DRAINING'));
-      closing ??= closeInOrder({ health, doors: [grpc, connect], pipeline, jobs, router, graceMs });
+      const doors = [grpc, connect];
+      closing ??= closeInOrder({ health, doors, pipeline, jobs, maintenance, router, graceMs });
       return closing;
     },
   };

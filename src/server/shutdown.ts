@@ -19,20 +19,24 @@ export interface ServerParts {
   readonly doors: readonly ClosableDoor[];
   readonly pipeline: Pipeline;
   readonly jobs: RunningJob;
+  /** Work that callers began and no call waits for. */
+  readonly maintenance: { close(): Promise<void> };
   readonly router: RouterHandle;
   readonly graceMs: number;
 }
 
 /** Closes from the outside in, so that whatever still runs has what it runs on. */
 export async function closeInOrder(parts: ServerParts): Promise<void> {
-  const { health, doors, pipeline, jobs, router, graceMs } = parts;
+  const { health, doors, pipeline, jobs, maintenance, router, graceMs } = parts;
   health.drain();
   for (const door of doors) {
     door.stop();
   }
+  // At once, for it takes no call along, and has the calls' grace to clean up.
+  const maintained = maintenance.close();
   await pipeline.drain(graceMs);
   await Promise.all(doors.map((door) => door.close()));
-  await jobs.stop();
+  await Promise.all([jobs.stop(), maintained]);
   await router.close();
 }
 
