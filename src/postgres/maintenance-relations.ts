@@ -25,6 +25,9 @@ const templates = {
   lock: 'lock table only %I.%I in share update exclusive mode',
 } as const;
 
+/** Where names are listed. */
+const lists = { table: 'tables --partitions', index: 'indexes' } as const;
+
 /** A name of {@link templates}. */
 export type Command = keyof typeof templates;
 
@@ -64,7 +67,7 @@ export async function findRelation(
   const [row] = rows;
   if (row === undefined) {
     throw new StowageError('RELATION_NOT_FOUND', {
-      message: `The schema has no such ${what}; \`stowage admin\` lists tables and indexes.`,
+      message: `The schema has no such ${what}; \`stowage admin ${lists[what]}\` tells the names.`,
       metadata: { [what]: name },
     });
   }
@@ -92,32 +95,40 @@ export async function commandOn(
   return rows[0]?.text;
 }
 
-/** The oid of the table of an index; undefined where the index is not there any more. */
-export async function tableOf(client: Client, index: string): Promise<string | undefined> {
-  const { rows } = await client.query<{ oid: string }>(
-    'select indrelid::text as oid from pg_index where indexrelid = $1',
+/** An index as REINDEX CONCURRENTLY keeps it: it gives it another oid. */
+export interface IndexPlace {
+  /** The oid of its table. */
+  readonly table: string;
+  readonly name: string;
+}
+
+/** Where an index is; undefined where it is not there any more. */
+export async function placeOf(client: Client, index: string): Promise<IndexPlace | undefined> {
+  const { rows } = await client.query<IndexPlace>(
+    `select indrelid::text as "table", relname::text as name
+     from pg_index join pg_class on pg_class.oid = indexrelid
+     where indexrelid = $1`,
     [index],
   );
-  return rows[0]?.oid;
+  return rows[0];
 }
 
 /**
  * The oids of what a REINDEX CONCURRENTLY that did not end has left beside the index: invalid
  * indexes of its table with its name, cut to what a name may have, and PostgreSQL's ending.
  */
-export async function leftoversOf(client: Client, index: string): Promise<readonly string[]> {
+export async function leftoversOf(
+  client: Client,
+  { table, name }: IndexPlace,
+): Promise<readonly string[]> {
   const { rows } = await client.query<{ oid: string }>(
-    `select left_over.oid::text as oid
-     from pg_class as whole
-     join pg_index as its on its.indexrelid = whole.oid
-     join pg_index as other on other.indrelid = its.indrelid and not other.indisvalid
-     join pg_class as left_over on left_over.oid = other.indexrelid,
-     lateral (select regexp_replace(left_over.relname, '_cc(new|old)[0-9]*$', '') as stem) as cut
-     where whole.oid = $1 and stem <> left_over.relname
-       and (stem = whole.relname
-            or (starts_with(whole.relname, stem) and octet_length(left_over.relname::text) > 59))
-     order by left_over.oid`,
-    [index],
+    `select pg_class.oid::text as oid
+     from pg_index join pg_class on pg_class.oid = indexrelid,
+     lateral (select regexp_replace(relname, '_cc(new|old)[0-9]*$', '') as stem) as cut
+     where indrelid = $1 and not indisvalid and stem <> relname
+       and (stem = $2 or (starts_with($2, stem) and octet_length(relname::text) > 59))
+     order by pg_class.oid`,
+    [table, name],
   );
   return rows.map(({ oid }) => oid);
 }
@@ -155,11 +166,13 @@ export function runningAlready(jobId: string | undefined, sentence: string): Sto
 
 /** Gives a name to the session that tells whose it is, and ends all that would end it by itself. */
 export async function prepareSession(client: Client, jobId: string): Promise<void> {
+  await client.query("select set_config('application_name', 'stowage maintenance ' || $1, false)", [
+    jobId,
+  ]);
+  // Those that the version has: transaction_timeout came with 17.
   await client.query(
-    `select set_config('application_name', 'stowage maintenance ' || $1, false),
-       set_config('statement_timeout', '0', false),
-       set_config('idle_session_timeout', '0', false)`,
-    [jobId],
+    `select set_config(name, '0', false) from pg_settings
+     where name in ('statement_timeout', 'transaction_timeout', 'idle_session_timeout')`,
   );
   // So that what a crashed server began ends soon. Not every system can: there it ends by itself.
   const check = "select set_config('client_connection_check_interval', '2s', false)";

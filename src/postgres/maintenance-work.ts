@@ -14,9 +14,10 @@ import { type MaintenanceProgress, noProgress, readProgress } from './maintenanc
 import {
   type Command,
   commandOn,
+  type IndexPlace,
   leftoversOf,
+  placeOf,
   type Relation,
-  tableOf,
 } from './maintenance-relations.js';
 
 /**
@@ -105,29 +106,29 @@ async function sweep(work: Work, command: Command, oid: string): Promise<void> {
 async function reindex(work: Work, oid: string): Promise<void> {
   const { client } = work;
   await setLockTimeout(client, TABLE_WAIT_MS);
-  const table = await tableOf(client, oid);
-  if (table === undefined) return;
+  const place = await placeOf(client, oid);
+  if (place === undefined) return;
   await client.query('begin');
   try {
-    await run(work, 'lock', table);
+    await run(work, 'lock', place.table);
   } finally {
     await client.query('rollback');
   }
   await setLockTimeout(client, 0);
-  for (const left of await leftoversOf(client, oid)) await run(work, 'drop', left);
+  for (const left of await leftoversOf(client, place)) await run(work, 'drop', left);
   try {
     await run(work, 'reindex', oid);
   } catch (error) {
-    if (await cleanUp(client, oid)) throw error;
+    if (await cleanUp(client, place)) throw error;
     throw new LeftBehind(error);
   }
 }
 
 /** After a REINDEX that failed; whether that succeeded. */
-async function cleanUp(client: Client, oid: string): Promise<boolean> {
+async function cleanUp(client: Client, place: IndexPlace): Promise<boolean> {
   try {
     await setLockTimeout(client, CLEAN_UP_WAIT_MS);
-    for (const left of await leftoversOf(client, oid)) {
+    for (const left of await leftoversOf(client, place)) {
       const text = await commandOn(client, 'drop', left);
       if (text !== undefined) await client.query(text);
     }
