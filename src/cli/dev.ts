@@ -6,8 +6,9 @@
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import { Command } from 'commander';
-import type { Address, Config, PostgresSettings } from '../config.js';
+import type { Address, AdminLogin, Config, PostgresSettings } from '../config.js';
 import { type EmbeddedCluster, startCluster } from '../embedded/index.js';
+import { parseDatabaseUrl } from '../lib/database-url.js';
 import { shellWord } from '../lib/shell-word.js';
 import { migrateUp } from '../postgres/migrate.js';
 import { createServiceLogin } from '../postgres/service-login.js';
@@ -79,7 +80,15 @@ async function serveCluster(
     tls: false,
     pooler: 'none',
   };
-  return startServer({ ...config, postgres }, { log, version });
+  const admin = ownersLogin(owner, postgres);
+  return startServer({ ...config, postgres, admin }, { log, version });
+}
+
+/** The superuser's, at whichever node is the primary. */
+function ownersLogin(url: string, { nodes, connectTimeoutMs }: PostgresSettings): AdminLogin {
+  const { user = '', password } = parseDatabaseUrl(url);
+  const rest = { tls: false, connectTimeoutMs, passwordSource: undefined } as const;
+  return { nodes, database, user, password, ...rest };
 }
 
 /** Finds out before a cluster is started for nothing. */

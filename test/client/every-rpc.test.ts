@@ -3,7 +3,13 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
+  type MaintenanceJob,
+  MaintenanceState,
+} from '../../gen/stowage/v1/admin_maintenance_pb.js';
+import { AdminService } from '../../gen/stowage/v1/admin_service_pb.js';
+import {
   ClusterService,
+  createClient,
   createStowage,
   type DuplicateGroup,
   ProjectService,
@@ -11,6 +17,7 @@ import {
   StorageService,
   type Stowage,
 } from '../../src/client/index.js';
+import { until } from '../../src/lib/wait.js';
 import { failure, startService, type TestService } from '../support/service.js';
 
 let service: TestService;
@@ -191,6 +198,49 @@ const projectRows: Record<keyof typeof ProjectService.method, Row> = {
   },
 };
 
+/** A job of AdminService, when it is done: each server runs two at a time. */
+async function done({ stowage }: Ground, job: MaintenanceJob | undefined): Promise<MaintenanceJob> {
+  const asked = async () => {
+    const { job: now } = await maintenance(stowage).getMaintenanceJob({ jobId: job?.jobId ?? '' });
+    return now?.state === MaintenanceState.RUNNING ? undefined : now;
+  };
+  return until(asked, { timeoutMs: 20_000, what: 'the job is done' });
+}
+
+const maintenance = ({ transport }: Stowage) => createClient(AdminService, transport);
+
+/** AdminService: what it does for the database. */
+const maintenanceRows = {
+  async vacuum(ground) {
+    const { job } = await maintenance(ground.stowage).vacuum({ table: 'projects', analyze: true });
+    expect(await done(ground, job)).toMatchObject({ state: MaintenanceState.SUCCEEDED });
+  },
+  async analyze(ground) {
+    const { job } = await maintenance(ground.stowage).analyze({ table: 'projects' });
+    expect(await done(ground, job)).toMatchObject({ state: MaintenanceState.SUCCEEDED });
+  },
+  async reindexConcurrently(ground) {
+    const index = 'projects_pkey';
+    const { job } = await maintenance(ground.stowage).reindexConcurrently({ index });
+    expect(await done(ground, job)).toMatchObject({ state: MaintenanceState.SUCCEEDED });
+  },
+  async getMaintenanceJob(ground) {
+    const { job } = await maintenance(ground.stowage).analyze({ table: 'timelines' });
+    expect(await done(ground, job)).toMatchObject({ target: 'timelines' });
+  },
+  async listMaintenanceJobs({ stowage }) {
+    const { jobs } = await maintenance(stowage).listMaintenanceJobs({});
+    expect(jobs.map(({ target }) => target)).toContain('projects_pkey');
+  },
+  async cancelMaintenanceJob(ground) {
+    const admin = maintenance(ground.stowage);
+    const { job } = await admin.analyze({ table: 'timelines' });
+    const ended = await done(ground, job);
+    const answer = await admin.cancelMaintenanceJob({ jobId: ended.jobId });
+    expect(answer.job).toEqual(ended);
+  },
+} satisfies Partial<Record<keyof typeof AdminService.method, Row>>;
+
 const clusterRows: Record<keyof typeof ClusterService.method, Row> = {
   async getTopology({ stowage }) {
     const { topology } = await stowage.cluster.getTopology({});
@@ -225,15 +275,16 @@ const clusterRows: Record<keyof typeof ClusterService.method, Row> = {
   },
 };
 
-const rows = { ...storageRows, ...projectRows, ...clusterRows };
+const rows = { ...storageRows, ...projectRows, ...clusterRows, ...maintenanceRows };
 
 /** A row for each method of the descriptors: one that is missing has none, and fails. */
-const cases = [StorageService, ProjectService, ClusterService].flatMap(({ methods }) =>
-  methods.map((method: DescMethod) => ({
-    name: `${method.parent.name}/${method.name}`,
-    row: rows[method.localName as never] as Row | undefined,
-  })),
-);
+const cases = [
+  ...[StorageService, ProjectService, ClusterService].flatMap(({ methods }) => methods),
+  ...AdminService.methods.filter(({ localName }) => localName in maintenanceRows),
+].map((method: DescMethod) => ({
+  name: `${method.parent.name}/${method.name}`,
+  row: rows[method.localName as never] as Row | undefined,
+}));
 
 describe.each(Object.entries(doors))('at %s', (door, address) => {
   it.each(cases)('$name is answered', async ({ name, row }) => {

@@ -4,6 +4,8 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { MaintenanceState } from '../../gen/stowage/v1/admin_maintenance_pb.js';
+import { AdminService } from '../../gen/stowage/v1/admin_service_pb.js';
 import { createClient, createTransport, StorageService } from '../../src/client/index.js';
 import { until } from '../../src/lib/wait.js';
 import { type DevPlace, type DevServer, mainFile, startDev } from '../support/program.js';
@@ -47,6 +49,19 @@ describe('stowage dev', () => {
     const password = (await readFile(passFile, 'utf8')).trim().split(':').at(-1) ?? '';
     expect(password.length).toBeGreaterThan(20);
     expect(server.output()).not.toContain(password);
+  });
+
+  it('looks after its database as its owner', async () => {
+    const transport = createTransport({ endpoints: server.grpc });
+    const admin = createClient(AdminService, transport);
+    const { job } = await admin.analyze({ table: 'projects' });
+    const jobId = job?.jobId ?? '';
+    const isDone = async () => {
+      const { job: now } = await admin.getMaintenanceJob({ jobId });
+      return now?.state === MaintenanceState.SUCCEEDED;
+    };
+    await until(isDone, { timeoutMs: 10_000, what: 'the table is analyzed' });
+    transport.close();
   });
 
   it('refuses a second one on the same data, and says who has it', async () => {

@@ -66,6 +66,7 @@ export async function openServer(
     POSTGRES_DB: database.name,
     POSTGRES_USER: service.username,
     POSTGRES_PASSWORD: service.password,
+    STOWAGE_ADMIN_URL: database.url,
     STOWAGE_GRPC_ADDRESS: '127.0.0.1:0',
     STOWAGE_HTTP_ADDRESS: '127.0.0.1:0',
     ...environment,
