@@ -117,6 +117,8 @@ describe('The statements', () => {
     const known = new Set(counted.flatMap(({ query }) => statementName(query).split(', ')));
     const unknown = withIntent('read').filter(({ name }) => !known.has(name));
     expect(unknown.map(({ name }) => name)).toEqual([]);
+    expect(statementName('COMMIT')).toBe('');
+    expect(statementName(' commit;').split(', ').sort()).toEqual(['commit', 'commit-read']);
     expect(statements().every(({ text }) => text.length < TEXT_MAX)).toBe(true);
   });
 

@@ -10,7 +10,7 @@ import type { Address, Config, PostgresSettings } from '../config.js';
 import { type EmbeddedCluster, startCluster } from '../embedded/index.js';
 import { shellWord } from '../lib/shell-word.js';
 import { migrateUp } from '../postgres/migrate.js';
-import { createServiceLogin } from '../postgres/service-login.js';
+import { createServiceLogin, showStatistics } from '../postgres/service-login.js';
 import { type RunningServer, type StartOptions, startServer } from '../server/run.js';
 import { shutdownAsked } from '../server/shutdown.js';
 import { readyLine, type ServeDependencies } from './serve.js';
@@ -64,6 +64,7 @@ async function serveCluster(
   }
   const password = randomBytes(24).toString('base64url');
   await createServiceLogin(owner, { user, password });
+  await showStatistics(owner, user);
   // Standbys know the login once they have replayed it.
   await cluster.waitUntilCaughtUp();
   const postgres: PostgresSettings = {

@@ -92,8 +92,8 @@ const rules: readonly Rule[] = [
   rule(
     'default_transaction_read_only',
     onPrimary(is('on')),
-    'Migrations and other programs cannot write. Make room if the disk is nearly full, then set ' +
-      'it to off.',
+    'Migrations and other programs cannot write. Make room where the disk is nearly full. Set it ' +
+      'to off.',
   ),
   rule(
     'autovacuum',

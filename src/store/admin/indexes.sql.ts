@@ -93,7 +93,8 @@ const EXPECTED = `
       where l.is_btree and l.reltuples >= 0`;
 
 /**
- * Indexes, the largest first; those of partitions under that of the table. Parameters: how many at
+ * Indexes, the largest first; those of partitions under that of the table. To spell a definition
+ * out locks the table: while that would wait, it is empty. Parameters: how many at
  * most; whether only unused ones; the roots that other nodes have scanned, and how often.
  */
 export const readIndexes = statement<IndexRow>({
@@ -148,7 +149,8 @@ export const readIndexes = statement<IndexRow>({
       case when c.relkind = 'I' then r.leaves else 0 end::int4 as partitions,
       r.bytes as size_bytes, r.scans, r.cluster_scans, r.is_unique,
       r.is_valid and i.indisvalid as is_valid, k.bloat_bytes,
-      left(coalesce(pg_get_indexdef(c.oid), ''), 1000) as definition, r.all_indexes
+      case when i.indrelid in (select relation from locked) then ''
+        else left(coalesce(pg_get_indexdef(c.oid), ''), 1000) end as definition, r.all_indexes
     from ranked r
     join known k using (root)
     join pg_class c on c.oid = r.root
