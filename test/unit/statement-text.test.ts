@@ -1,7 +1,7 @@
 // The form in which a statement is known again in pg_stat_statements; test/statements.test.ts has
 // every statement of the service as PostgreSQL itself keeps it.
 import { describe, expect, it } from 'vitest';
-import { statementForm } from '../../src/store/admin/statement-text.js';
+import { statementForm, withoutPasswords } from '../../src/store/admin/statement-text.js';
 
 const isSame = (left: string, right: string) => statementForm(left) === statementForm(right);
 
@@ -32,5 +32,28 @@ describe('the form of a statement', () => {
     expect(statementForm(`select 'never ended`)).toContain('select');
     expect(statementForm('')).toBe('');
     expect(statementForm(`${'('.repeat(20_000)}'`)).toHaveLength(2 * 20_001 - 1);
+  });
+});
+
+describe('a password in a statement', () => {
+  it.each([
+    [`alter role a login password 'se''cret' valid until 'x'`],
+    [`CREATE ROLE a PASSWORD E'se\\'cret' login`],
+    ['alter role a password $x$secret$x$ login'],
+    [`alter role a password 'secret that was cut`],
+    [`create user mapping for a server s options (user 'u', password 'secret')`],
+    [`create subscription s connection 'host=h password=secret user=u' publication p`],
+  ])('is taken out: %s', (text) => {
+    const told = withoutPasswords(text);
+    expect(told).not.toMatch(/secret|cret'/);
+    expect(told).toContain(`'...'`);
+  });
+
+  it.each([
+    ['select password, a from t'],
+    ['create table t (password text)'],
+    [`set password_encryption = 'md5'`],
+  ])('is none: %s', (text) => {
+    expect(withoutPasswords(text)).toBe(text);
   });
 });

@@ -9,6 +9,7 @@ import type { Call } from '../../postgres/call.js';
 import type { ClusterStore } from '../store.js';
 import { readActivity } from './activity.sql.js';
 import { askNode } from './nodes.js';
+import { withoutPasswords } from './statement-text.js';
 import { type ListQuestion, limitOf } from './tables.js';
 
 /**
@@ -36,7 +37,7 @@ export async function activity(
       ...(row.transaction_ms !== null && { transactionMs: row.transaction_ms }),
       blockedBy: row.blocked_by ?? [],
       blocks: row.blocks,
-      statement: row.statement ?? '',
+      statement: withoutPasswords(row.statement ?? ''),
     })),
   });
 }

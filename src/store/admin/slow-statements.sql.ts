@@ -44,7 +44,7 @@ export interface StatementRow {
 }
 
 /** Far longer than the longest of the service's own, which is known by its whole text. */
-export const TEXT_MAX = 16_384;
+export const TEXT_MAX = 8_192;
 
 /**
  * The statements that cost most; those whose text the login may not see are left out. Parameters:

@@ -10,7 +10,7 @@ import type { Call } from '../../postgres/call.js';
 import type { ClusterStore } from '../store.js';
 import { askNode } from './nodes.js';
 import { type ExtensionRow, readExtension, readStatements } from './slow-statements.sql.js';
-import { statementName } from './statement-text.js';
+import { statementName, withoutPasswords } from './statement-text.js';
 import { type ListQuestion, limitOf } from './tables.js';
 
 const ROWS_DEFAULT = 20;
@@ -45,7 +45,7 @@ export async function statementStatistics(
     available: true,
     statements: rows.map((row) => ({
       name: statementName(row.text),
-      text: cut(row.text),
+      text: cut(withoutPasswords(row.text)),
       calls: row.calls,
       totalMs: row.total_ms,
       meanMs: row.mean_ms,

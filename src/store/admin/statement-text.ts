@@ -1,10 +1,31 @@
 /**
- * Finds the service's own names of statements that pg_stat_statements tells of. It keeps a text as
+ * What is done to texts of statements before they are told: passwords are taken out, and the
+ * service's own statements are named. Pure.
+ *
+ * They are found in what pg_stat_statements tells of. It keeps a text as
  * it was sent, with its constants replaced by further parameters, and cut at either end. Both texts
- * are brought to a form without spaces, comments, constants and parameters. Pure.
+ * are brought to a form without spaces, comments, constants and parameters.
  */
 
 import { statements } from '../../postgres/statement.js';
+
+/**
+ * A password as ALTER ROLE, the options of a user mapping or a connection string has it; its end
+ * may have been cut off.
+ */
+const PASSWORD = new RegExp(
+  [
+    String.raw`(?<=\bpassword\s*=?\s*)(?:[eu]&?)?'(?:[^'\\]|''|\\[\s\S])*(?:'|$)`,
+    String.raw`(?<=\bpassword\s*=?\s*)\$(?<tag>\w*)\$[\s\S]*?(?:\$\k<tag>\$|$)`,
+    String.raw`(?<=\bpassword\s*=\s*)[^\s'$][^\s']*`,
+  ].join('|'),
+  'gi',
+);
+
+/** The text with three dots in place of every password. */
+export function withoutPasswords(text: string): string {
+  return text.replaceAll(PASSWORD, "'...'");
+}
 
 /**
  * A token of SQL, in the order in which they are tried: spaces and comments, texts with their
@@ -12,20 +33,21 @@ import { statements } from '../../postgres/statement.js';
  */
 const TOKEN = new RegExp(
   [
-    String.raw`(?<blank>\s+|--[^\n]*|/\*[\s\S]*?\*/)`,
-    String.raw`(?<escaped>[ebx]'(?:[^'\\]|\\[\s\S]|'')*')`,
-    "(?<text>(?:u&|n)?'(?:[^']|'')*')",
-    String.raw`(?<body>\$(?<tag>\w*)\$[\s\S]*?\$\k<tag>\$)`,
-    String.raw`(?<name>"(?:[^"]|"")*"|[a-z_][\w$]*)`,
-    String.raw`(?<parameter>\$\d+)`,
-    String.raw`(?<number>(?:\d[\d_]*(?:\.[\d_]*)?|\.\d+)(?:e[+-]?\d+)?)`,
-    String.raw`(?<other>[\s\S])`,
+    String.raw`\s+|--[^\n]*|/\*[\s\S]*?\*/`,
+    String.raw`[ebx]'(?:[^'\\]|\\[\s\S]|'')*'`,
+    "(?:u&|n)?'(?:[^']|'')*'",
+    String.raw`\$(\w*)\$[\s\S]*?\$\1\$`,
+    String.raw`"(?:[^"]|"")*"|[a-z_][\w$]*`,
+    String.raw`\$\d+`,
+    String.raw`(?:\d[\d_]*(?:\.[\d_]*)?|\.\d+)(?:e[+-]?\d+)?`,
+    String.raw`[\s\S]`,
   ].join('|'),
-  'giy',
+  'gi',
 );
 
-/** Constants that look like names. */
-const CONSTANTS: ReadonlySet<string> = new Set(['true', 'false', 'null']);
+const BLANK = /^(?:\s|--|\/\*)/;
+/** Constants that look like names are constants here. */
+const CONSTANT = /^(?:\$\w|\.?\d|(?:true|false|null)$)|['$]$/i;
 
 /**
  * The form that both have. A minus before a constant may belong to it, and a list of constants may
@@ -34,12 +56,11 @@ const CONSTANTS: ReadonlySet<string> = new Set(['true', 'false', 'null']);
  */
 export function statementForm(text: string): string {
   const form: string[] = [];
-  for (const { groups = {} } of text.matchAll(TOKEN)) {
-    if (groups['blank'] !== undefined) continue;
-    const word = groups['name'] ?? groups['other'];
+  for (const token of text.match(TOKEN) ?? []) {
+    if (token === ';' || BLANK.test(token)) continue;
     const isField = form.at(-1) === '(' && form.at(-2)?.toLowerCase() === 'extract';
-    if (word !== undefined && !isField && !CONSTANTS.has(word.toLowerCase())) {
-      if (word !== ';') form.push(word);
+    if (!isField && (token.startsWith('"') || !CONSTANT.test(token))) {
+      form.push(token);
       continue;
     }
     if (form.at(-1) === '-') form.pop();
