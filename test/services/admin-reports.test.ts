@@ -235,6 +235,8 @@ describe('indexes', () => {
 
 describe('activity', () => {
   it('tells who blocks whom, and what they do where the login may see it', async () => {
+    // A transaction that is older than theirs, and in nobody's way.
+    await (await service.database.connect()).query('begin');
     const [holder, waiter] = [await service.database.connect(), await service.database.connect()];
     const pidOf = async (connection: TestConnection) =>
       (await connection.query<{ pid: number }>('select pg_backend_pid() as pid'))[0]?.pid;
