@@ -11,7 +11,7 @@ import { type EmbeddedCluster, startCluster } from '../embedded/index.js';
 import { parseDatabaseUrl } from '../lib/database-url.js';
 import { shellWord } from '../lib/shell-word.js';
 import { migrateUp } from '../postgres/migrate.js';
-import { createServiceLogin } from '../postgres/service-login.js';
+import { createServiceLogin, showStatistics } from '../postgres/service-login.js';
 import { type RunningServer, type StartOptions, startServer } from '../server/run.js';
 import { shutdownAsked } from '../server/shutdown.js';
 import { readyLine, type ServeDependencies } from './serve.js';
@@ -69,6 +69,7 @@ async function serveCluster(
   }
   const password = randomBytes(24).toString('base64url');
   await createServiceLogin(owner, { user, password });
+  await showStatistics(owner, user);
   // Standbys know the login once they have replayed it.
   await cluster.waitUntilCaughtUp();
   const postgres: PostgresSettings = {
