@@ -4,7 +4,7 @@
  */
 
 import type { NodeTransition, Topology } from '../../client/index.js';
-import { cutEnd, wrappedSentence } from './fit.js';
+import { cutEnd, wrappedSentence } from '../fit.js';
 import { clusterLines, fittedTable, fittedTransition } from './view.js';
 
 /** SGR numbers: what takes calls is calm, what is kept from them is not. */
