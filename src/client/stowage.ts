@@ -19,7 +19,7 @@ export interface Stowage
   readonly projects: Client<typeof ProjectService>;
   /** The database nodes behind the server. */
   readonly cluster: Client<typeof ClusterService>;
-  /** The database behind the server, looked at and looked after. */
+  /** What operators look at and look after. */
   readonly admin: Client<typeof AdminService>;
   /** For `createClient` with another service of the same server. */
   readonly transport: StowageTransport;
