@@ -121,9 +121,7 @@ describe('an empty report of `stowage admin`', () => {
     ]);
     const advice = 'load it with shared_preload_libraries.';
     const hidden = create(GetStatementStatisticsResponseSchema, { node, advice });
-    expect(notes(statementsShown(hidden, view()))).toEqual([
-      `db1:5432 does not tell of its statements: ${advice}`,
-    ]);
+    expect(notes(statementsShown(hidden, view()))).toEqual([`db1:5432: ${advice}`]);
     const settings = create(GetRiskySettingsResponseSchema, { silentNodes: ['db2', 'db3'] });
     expect(notes(settingsShown(settings, view()))).toEqual([
       'No setting of a node that answered is a risk.',
@@ -141,6 +139,44 @@ describe('an empty report of `stowage admin`', () => {
     expect(text).toMatch(/^sessions +0 of 0$/m);
     expect(text).toMatch(/^found in memory +nothing was read yet$/m);
     expect(text).toMatch(/^counted +since the database was made$/m);
+  });
+});
+
+describe('what the service may not see', () => {
+  it('is said of sessions, whose columns are left out where nothing is in them', () => {
+    const sessions = [{ pid: 7, user: 'postgres' }];
+    const { text, notes } = activityShown(
+      create(GetActivityResponseSchema, { sessions, total: 1 }),
+      view(),
+      {},
+    );
+    expect(text).toBe('PID  STATE   SESSION\n  7  hidden  postgres\n');
+    expect(notes).toEqual([
+      'The service may not see what 1 session does: docs/operations.md says how to let it.',
+    ]);
+  });
+
+  it('is said of receivers', () => {
+    const links = [{ node: 'n', receiver: 'b', slot: 's', slotRetainedBytes: 0n }];
+    const shown = replicationShown(create(GetReplicationStatusResponseSchema, { links }), view());
+    expect(shown.text.split('\n').slice(2)).toEqual([
+      'NODE  RECEIVER  SLOT  KEPT',
+      'n     b         s      0 B',
+      '',
+    ]);
+    expect(shown.notes).toEqual([
+      'The service may not see how far receivers are: docs/operations.md says how to let it.',
+    ]);
+  });
+});
+
+describe('a session that is idle', () => {
+  it('has no statement below it', () => {
+    const sessions = [{ pid: 7, state: 'idle', wait: 'Client: ClientRead', statement: 'x' }];
+    const answer = create(GetActivityResponseSchema, { sessions, total: 1 });
+    const { text, notes } = activityShown(answer, view(), {});
+    expect(text.split('\n')).toHaveLength(3);
+    expect(notes).toEqual([]);
   });
 });
 

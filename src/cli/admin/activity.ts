@@ -3,14 +3,26 @@
 import type { GetActivityResponse, SessionActivity } from '../../client/index.js';
 import { fittedLines, type NamedColumns } from '../fitted-table.js';
 import { formatMs, formatPlural } from '../scan/format.js';
-import { moreNotes, pageOf, type Shown, statementLine, type View } from './view.js';
+import {
+  filledColumns,
+  hiddenNote,
+  moreNotes,
+  pageOf,
+  type Shown,
+  statementLine,
+  type View,
+} from './view.js';
 
 const indent = ' '.repeat(4);
 
 const columns: NamedColumns<SessionActivity> = [
   { title: 'PID', cell: ({ pid }) => String(pid), align: 'right' },
-  { title: 'STATE', cell: ({ state }) => state },
-  { title: 'FOR', cell: ({ statementMs }) => formatMs(statementMs), align: 'right' },
+  { title: 'STATE', cell: ({ state }) => state || 'hidden' },
+  {
+    title: 'FOR',
+    cell: ({ state, statementMs }) => (state === '' ? '' : formatMs(statementMs)),
+    align: 'right',
+  },
   {
     title: 'TRANSACTION',
     cell: ({ transactionMs }) => (transactionMs === undefined ? '' : formatMs(transactionMs)),
@@ -33,7 +45,9 @@ function waitLine({ state, wait, blockedBy }: SessionActivity): string[] {
 }
 
 function belowLines(session: SessionActivity): string[] {
-  const { blocks, statement } = session;
+  const { blocks, state } = session;
+  // The last one of an idle session holds nothing up, and a pool has many of them.
+  const statement = state === 'idle' ? '' : session.statement;
   return [
     ...(blocks > 0 ? [`holds up ${formatPlural(blocks, 'session', 'sessions')}`] : []),
     ...waitLine(session),
@@ -56,14 +70,15 @@ export function activityShown(
   }
   const hidden = sessions.filter(({ statement }) => statement === '').length;
   const notes =
-    hidden === 0
-      ? []
-      : [
-          `${formatPlural(hidden, 'statement is', 'statements are')} hidden from the service: ` +
-            'docs/operations.md says how to let it see them.',
-        ];
+    hidden === 0 ? [] : [hiddenNote(`what ${formatPlural(hidden, 'session does', 'sessions do')}`)];
   return {
-    text: pageOf(fittedLines(columns, sessions, { width, shortens: 'never', below: belowLines })),
+    text: pageOf(
+      fittedLines(filledColumns(columns, sessions), sessions, {
+        width,
+        shortens: 'never',
+        below: belowLines,
+      }),
+    ),
     notes: [...moreNotes(sessions.length, total), ...notes],
   };
 }

@@ -14,7 +14,7 @@ import { formatBytes, formatCount, formatMs, formatPlural, formatShare } from '.
 import { escapeText } from '../scan/names.js';
 import { renderRecord } from '../table.js';
 import { stateCell } from '../topology/view.js';
-import { ageText, pageOf, type Shown, type View } from './view.js';
+import { ageText, filledColumns, pageOf, type Shown, type View } from './view.js';
 
 const statuses = {
   [HealthStatus.UNSPECIFIED]: { word: 'unknown', color: 33 },
@@ -59,11 +59,11 @@ function findingLines({ severity, code, node, message }: HealthFinding, view: Vi
 function serverLines(server: ServerHealth | undefined, view: View): string[] {
   if (server === undefined) return [];
   const { version, startedAt, unaryCalls, streams } = server;
-  const up = startedAt === undefined ? '' : `, up ${ageText(startedAt, view)}`;
+  const up = startedAt === undefined ? [] : [`up ${ageText(startedAt, view)}`];
   const calls = formatPlural(unaryCalls, 'call runs', 'calls run');
   const heap = formatBytes(server.heapUsedBytes);
   return renderRecord([
-    ['server', `${version}${up}`],
+    ['server', [...(version === '' ? [] : [version]), ...up].join(', ')],
     ['work', `${calls}, ${formatPlural(streams, 'stream', 'streams')}`],
     ['memory', `${formatBytes(server.rssBytes)}, of it ${heap} heap`],
     ['event loop', `${formatMs(server.eventLoopDelayMs)} late (99th percentile)`],
@@ -109,7 +109,10 @@ function hitsCell({ activity }: NodeHealth): string {
 /** The state in a line, findings, the server, then a line a node. */
 export function healthShown(report: HealthReport, view: View): Shown {
   const { findings, server, nodes } = report;
-  const table = nodes.length === 0 ? [] : fittedLines(columns, nodes, { ...view, leastFirst });
+  const table =
+    nodes.length === 0
+      ? []
+      : fittedLines(filledColumns(columns, nodes), nodes, { ...view, leastFirst });
   return {
     text: pageOf(
       [headLine(report, view)],

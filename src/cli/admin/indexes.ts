@@ -1,6 +1,7 @@
 /** Indexes with their sizes and use. */
 
 import type { GetIndexStatisticsResponse, IndexStatistics } from '../../client/index.js';
+import { broken } from '../fit.js';
 import { fittedLines, type NamedColumns } from '../fitted-table.js';
 import { formatBytes, formatCount, formatPlural, formatShare } from '../scan/format.js';
 import { escapeText } from '../scan/names.js';
@@ -17,6 +18,8 @@ import {
 
 /** A tree that was filled at random is air to a third. */
 const notableShare = 0.4;
+
+const indent = ' '.repeat(4);
 
 const leastFirst = ['TABLE', 'PARTS', 'HERE'];
 
@@ -100,8 +103,10 @@ export function indexesShown(
     const none = unused ? 'Every index is used, or keeps rows unique' : 'There are no indexes';
     return { text: '', notes: [`${none} on ${namesText([...answer.nodes]) || node}.`] };
   }
-  const below = ({ definition }: IndexStatistics) => [`    ${escapeText(definition)}`];
   const { width } = view;
+  // Broken, not cut: what it is of stands at its end.
+  const below = ({ definition }: IndexStatistics) =>
+    broken(escapeText(definition), width - indent.length).map((line) => `${indent}${line}`);
   const narrowing = { width, leastFirst, shortens: 'last' as const, ...(unused ? { below } : {}) };
   const remarks = [...(unused ? [unusedRemark(indexes)] : []), ...indexes.flatMap(remarksOn)];
   const table = fittedLines(columnsOf(answer), indexes, narrowing);

@@ -38,13 +38,14 @@ const schema = MaintenanceJobSchema;
 /** How a job ended, in a sentence without its end. */
 function endText(job: MaintenanceJob): string {
   const took = tookText(job, new Date());
+  const detail = job.error === '' ? '' : `: ${escapeText(job.error)}`;
   switch (job.state) {
     case MaintenanceState.SUCCEEDED:
       return `${jobName(job)}: done in ${took}`;
     case MaintenanceState.CANCELLED:
-      return `${jobName(job)}: cancelled after ${took}`;
+      return `${jobName(job)}: cancelled after ${took}${detail}`;
     case MaintenanceState.FAILED:
-      return `${jobName(job)}: failed after ${took}: ${escapeText(job.error)}`;
+      return `${jobName(job)}: failed after ${took}${detail}`;
     default:
       return `${jobName(job)}: about to end`;
   }

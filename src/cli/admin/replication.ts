@@ -4,7 +4,15 @@ import type { GetReplicationStatusResponse, ReplicationLink } from '../../client
 import { fittedLines, type NamedColumns } from '../fitted-table.js';
 import { formatBytes, formatMs } from '../scan/format.js';
 import type { Column } from '../table.js';
-import { pageOf, remarkLines, type Shown, silentNotes, type View } from './view.js';
+import {
+  filledColumns,
+  hiddenNote,
+  pageOf,
+  remarkLines,
+  type Shown,
+  silentNotes,
+  type View,
+} from './view.js';
 
 type Bytes = 'sendLagBytes' | 'flushLagBytes' | 'replayLagBytes' | 'slotRetainedBytes';
 
@@ -45,11 +53,11 @@ function remarksOn(link: ReplicationLink): string[] {
   if (slotWalStatus === 'unreserved') {
     return [`${name} is about to lose log that its receiver needs: let the receiver catch up.`];
   }
-  if (receiver !== '') return [];
-  const kept = slotRetainedBytes === undefined ? 'log' : `${formatBytes(slotRetainedBytes)} of log`;
+  // One that keeps nothing waits for the day of a promotion.
+  if (receiver !== '' || !slotRetainedBytes) return [];
   return [
-    `${name} keeps ${kept} for nobody: start its receiver, or drop it with ` +
-      `pg_drop_replication_slot('${slot}').`,
+    `${name} keeps ${formatBytes(slotRetainedBytes)} of log for nobody: start its receiver, or ` +
+      `drop it with pg_drop_replication_slot('${slot}').`,
   ];
 }
 
@@ -59,15 +67,20 @@ export function replicationShown(
   view: View,
 ): Shown {
   const wait = synchronousStandbyNames === '' ? 'no standby' : synchronousStandbyNames;
+  const { width } = view;
   const table =
-    links.length === 0 ? [] : fittedLines(columns, links, { width: view.width, leastFirst });
+    links.length === 0
+      ? []
+      : fittedLines(filledColumns(columns, links), links, { width, leastFirst });
   const none = links.length === 0 ? ['Nobody replicates from a node that answered.'] : [];
+  const isHidden = links.some(({ receiver, state }) => receiver !== '' && state === '');
+  const hidden = isHidden ? [hiddenNote('how far receivers are')] : [];
   return {
     text: pageOf(
       remarkLines([`Commits wait for ${wait}.`], view),
       table,
       remarkLines(links.flatMap(remarksOn), view),
     ),
-    notes: [...none, ...silentNotes(silentNodes)],
+    notes: [...none, ...hidden, ...silentNotes(silentNodes)],
   };
 }

@@ -4,7 +4,7 @@ import type { GetRiskySettingsResponse, RiskySetting } from '../../client/index.
 import { broken } from '../fit.js';
 import { fittedLines, type NamedColumns } from '../fitted-table.js';
 import { escapeText } from '../scan/names.js';
-import { pageOf, type Shown, silentNotes, type View } from './view.js';
+import { namesText, pageOf, type Shown, silentNotes, type View } from './view.js';
 
 const indent = ' '.repeat(4);
 
@@ -18,7 +18,6 @@ const columns: NamedColumns<Row> = [
   { title: 'SETTING', cell: ({ first }) => first.setting },
   { title: 'VALUE', cell: ({ first }) => first.value },
   { title: 'CHANGE BY', cell: ({ first }) => (first.needsRestart ? 'restart' : 'reload') },
-  { title: 'NODES', cell: ({ nodes }) => nodes.join(', ') },
 ];
 
 /** In the order of the first of each: the worst first. */
@@ -33,7 +32,7 @@ function rowsOf(settings: readonly RiskySetting[]): Row[] {
   return [...rows.values()];
 }
 
-/** The settings, the risk below each. */
+/** The settings; below each the risk, and on which nodes. */
 export function settingsShown(
   { settings, silentNodes }: GetRiskySettingsResponse,
   { width }: View,
@@ -42,7 +41,10 @@ export function settingsShown(
   if (settings.length === 0) {
     return { text: '', notes: ['No setting of a node that answered is a risk.', ...notes] };
   }
-  const below = ({ first }: Row) =>
-    broken(escapeText(first.risk), width - indent.length).map((line) => `${indent}${line}`);
-  return { text: pageOf(fittedLines(columns, rowsOf(settings), { width, below })), notes };
+  const below = ({ first, nodes }: Row) =>
+    [first.risk, `On ${namesText(nodes)}.`].flatMap((sentence) =>
+      broken(escapeText(sentence), width - indent.length).map((line) => `${indent}${line}`),
+    );
+  const narrowing = { width, shortens: 'never' as const, below };
+  return { text: pageOf(fittedLines(columns, rowsOf(settings), narrowing)), notes };
 }

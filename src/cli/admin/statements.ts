@@ -29,7 +29,7 @@ export function statementsShown(
   { width }: View,
 ): Shown {
   if (!available) {
-    return { text: '', notes: [`${node} does not tell of its statements: ${advice}`] };
+    return { text: '', notes: [`${node}: ${advice}`] };
   }
   if (statements.length === 0) return { text: '', notes: [`${node} has run no statement yet.`] };
   const narrowing = { width, leastFirst, shortens: 'never' as const, below };

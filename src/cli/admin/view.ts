@@ -2,6 +2,7 @@
 
 import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
 import { broken } from '../fit.js';
+import type { NamedColumns } from '../fitted-table.js';
 import { type Output, widthOf } from '../output.js';
 import { formatAge, formatCount } from '../scan/format.js';
 import { escapeText } from '../scan/names.js';
@@ -74,6 +75,19 @@ export function moreNotes(shown: number, total: number): string[] {
 /** That nodes have not answered. */
 export function silentNotes(nodes: readonly string[]): string[] {
   return nodes.length === 0 ? [] : [`${namesText(nodes)} did not answer.`];
+}
+
+/** That the service's login may not see what is named. */
+export function hiddenNote(what: string): string {
+  return `The service may not see ${what}: docs/operations.md says how to let it.`;
+}
+
+/** The columns in which something stands: what the service may not know fills none. */
+export function filledColumns<Row>(
+  [name, ...others]: NamedColumns<Row>,
+  rows: readonly Row[],
+): NamedColumns<Row> {
+  return [name, ...others.filter(({ cell }) => rows.some((row) => cell(row) !== ''))];
 }
 
 /** Fewer bytes are not worth a remark. */
