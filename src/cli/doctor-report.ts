@@ -5,6 +5,7 @@
 
 import type { Finding, Remedy, Verdict } from '../postgres/diagnosis/finding.js';
 import { broken } from './fit.js';
+import { paint } from './paint.js';
 import { escapeText } from './scan/names.js';
 
 /** Where the report goes: a terminal has a width and perhaps colours, a file neither. */
@@ -136,5 +137,5 @@ function shown(text: string): string {
 }
 
 function colored(text: string, color: string, { isColored }: Style): string {
-  return isColored ? `\x1b[${color}m${text}\x1b[0m` : text;
+  return isColored ? paint(text, color) : text;
 }

@@ -82,6 +82,13 @@ describe('stowage admin vacuum', () => {
     expect(lost.stderr).toMatch(/\nstowage admin: MAINTENANCE_JOB_NOT_FOUND: .*\n`stowage admin j/);
   });
 
+  it('says that the job goes on where it cannot be asked about', async () => {
+    const handlers = jobThatIs(new StowageError('UNAUTHENTICATED'));
+    const { exitCode, stderr } = await runAdmin(handlers, ['vacuum', 'projects']);
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(/\nstowage admin: UNAUTHENTICATED: .*\nThe job is left to the/);
+  });
+
   it('prints the id alone with --detach, or the job', async () => {
     const handlers = { vacuum: () => ({ job: running }) };
     const detached = await runAdmin(handlers, ['vacuum', 'projects', '--detach']);
@@ -114,7 +121,7 @@ describe('stowage admin vacuum', () => {
     expect(isCancelled).toBe(true);
     expect(shell.exitCode).toBe(130);
     expect(String(stderr.read())).toMatch(
-      /admin: asking the server to cancel .* once more to leave it running\n.*: cancelled after/,
+      /admin: asking the server to cancel .* once more to leave it to .*\n.*: cancelled after/,
     );
   });
 });

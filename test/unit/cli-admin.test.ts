@@ -94,7 +94,7 @@ describe('a report of `stowage admin`', () => {
     expect(report(view()).text).not.toMatch(/[^ ]…/);
   });
 
-  it('keeps dead rows, bloat and use in sight on a terminal of 40 columns', () => {
+  it('keeps dead rows, bloat and use in sight on a terminal of 50 columns', () => {
     const titles = (name: string) => reports[name]?.(view(50)).text.split('\n')[0];
     expect(titles('tables')).toMatch(/ SIZE .*DEAD +BLOAT$/);
     expect(titles('indexes')).toMatch(/ SIZE +BLOAT .*USE$/);

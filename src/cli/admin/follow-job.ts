@@ -54,7 +54,7 @@ export async function runToEnd(
 ): Promise<MaintenanceJob> {
   const line = createStatusLine(shell.stderr, 'admin');
   const stop = stopOnSignal(() => {
-    line.note('asking the server to cancel the job; once more to leave it running');
+    line.note('asking the server to cancel the job; once more to leave it to the server');
   });
   const onRetry = createRetryNotes(server, line.note);
   // Not with the signal of Ctrl-C: the job is still to be cancelled then.

@@ -10,6 +10,7 @@ import {
 } from '../../client/index.js';
 import { broken } from '../fit.js';
 import { fittedLines, type NamedColumns } from '../fitted-table.js';
+import { paint } from '../paint.js';
 import { formatBytes, formatCount, formatMs, formatPlural, formatShare } from '../scan/format.js';
 import { escapeText } from '../scan/names.js';
 import { renderRecord } from '../table.js';
@@ -32,7 +33,7 @@ const severities = {
 const indent = ' '.repeat(6);
 
 const painted = (text: string, color: number, { isColored }: View): string =>
-  isColored ? `\u001b[${color}m${text}\u001b[0m` : text;
+  isColored ? paint(text, color) : text;
 
 function servedText(canRead: boolean, canWrite: boolean): string {
   if (canRead && canWrite) return 'reads and writes are served';

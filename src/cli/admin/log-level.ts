@@ -7,9 +7,9 @@ import {
   LogLevel,
   SetLogLevelResponseSchema,
 } from '../../client/index.js';
-import { callService, type Surroundings } from '../call.js';
+import type { Surroundings } from '../call.js';
 import { type OutputOptions, withOutputOptions } from '../options.js';
-import { explain, printAnswer } from './report-command.js';
+import { callFor, printAnswer } from './report-command.js';
 
 type Level = Exclude<keyof typeof LogLevel, 'UNSPECIFIED'>;
 
@@ -27,21 +27,21 @@ export function logLevelCommand({ defaults, shell }: Surroundings): Command {
     .addArgument(new Argument('[level]', 'the new level').choices(names));
   return withOutputOptions(command, defaults).action(
     async (name: string | undefined, options: OutputOptions) => {
-      const caller = { name: 'admin', options, defaults, shell, explain };
-      await callService(AdminService, caller, async (client) => {
+      const { json } = options;
+      await callFor(AdminService, { options, defaults, shell }, async (client) => {
         if (name === undefined) {
           const message = await client.getLogLevel({});
+          const answer = { schema: GetLogLevelResponseSchema, message };
           const text = `${nameOf(message.level)}\n`;
-          const shown = options.json ? undefined : () => ({ text });
-          await printAnswer(shell, { schema: GetLogLevelResponseSchema, message }, shown);
+          await printAnswer({ shell, json }, answer, () => ({ text }));
           return;
         }
         const level = LogLevel[name.toUpperCase() as Level];
         const message = await client.setLogLevel({ level });
         const former = nameOf(message.formerLevel);
         const text = `the server logs at ${name} until it stops; it was ${former}\n`;
-        const shown = options.json ? undefined : () => ({ text });
-        await printAnswer(shell, { schema: SetLogLevelResponseSchema, message }, shown);
+        const answer = { schema: SetLogLevelResponseSchema, message };
+        await printAnswer({ shell, json }, answer, () => ({ text }));
       });
     },
   );

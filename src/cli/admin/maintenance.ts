@@ -3,18 +3,18 @@
 import { Command } from 'commander';
 import {
   AdminService,
+  type CallError,
   ListMaintenanceJobsResponseSchema,
   type MaintenanceJob,
   MaintenanceJobSchema,
   MaintenanceState,
 } from '../../client/index.js';
-import { callService, failedExitCode, type Surroundings } from '../call.js';
+import { failedExitCode, type Surroundings } from '../call.js';
 import { notEmpty, type OutputOptions, withOutputOptions } from '../options.js';
-import type { Shell } from '../output.js';
 import { escapeText } from '../scan/names.js';
 import { type AdminClient, jobOf, runToEnd } from './follow-job.js';
 import { jobName, jobsShown, tookText } from './jobs.js';
-import { explain, printAnswer, reportCommand } from './report-command.js';
+import { callFor, explain, type Printing, printAnswer, reportCommand } from './report-command.js';
 
 interface JobOptions extends OutputOptions {
   readonly detach: boolean;
@@ -26,12 +26,6 @@ type Begin<Options> = (
   name: string,
   options: Options,
 ) => Promise<{ readonly job?: MaintenanceJob | undefined }>;
-
-/** Whom a job that has ended is told, and how. */
-interface Told {
-  readonly json: boolean;
-  readonly shell: Shell;
-}
 
 const schema = MaintenanceJobSchema;
 
@@ -51,16 +45,25 @@ function endText(job: MaintenanceJob): string {
   }
 }
 
+/** Prints a job as JSON, or a line about it. */
+function printJob(message: MaintenanceJob, printing: Printing, line: string): Promise<void> {
+  return printAnswer(printing, { schema, message }, () => ({ text: `${line}\n` }));
+}
+
 /** Tells of the end; one that is not the wanted one is a failure. */
-async function tellEnd(job: MaintenanceJob, { json, shell }: Told): Promise<void> {
+async function tellEnd(job: MaintenanceJob, printing: Printing): Promise<void> {
+  const { shell, json } = printing;
   const isDone = job.state === MaintenanceState.SUCCEEDED;
-  if (json || isDone) {
-    const shown = json ? undefined : () => ({ text: `${endText(job)}\n` });
-    await printAnswer(shell, { schema, message: job }, shown);
-  }
+  if (json || isDone) await printJob(job, printing, endText(job));
   if (isDone) return;
   shell.stderr.write(`stowage admin: ${endText(job)}\n`);
   shell.exitCode ||= failedExitCode;
+}
+
+/** What becomes of a job that is no longer waited for. */
+function leftBehind(job: MaintenanceJob | undefined, { reason }: CallError): string[] {
+  if (job === undefined || reason === 'MAINTENANCE_JOB_NOT_FOUND') return [];
+  return ['The job is left to the server: `stowage admin jobs` shows it.'];
 }
 
 /** A sub-command that begins a job and, unless told otherwise, waits for its end. */
@@ -71,17 +74,23 @@ function jobCommand<Options extends JobOptions>(
 ): Command {
   command.option('--detach', 'print the id of the job and leave it to the server', false);
   return withOutputOptions(command, defaults).action(async (name: string, options: Options) => {
-    const caller = { name: 'admin', options, defaults, shell, explain };
-    await callService(AdminService, caller, async (client) => {
-      const { detach, json, server } = options;
-      const start = async () => jobOf(await begin(client, name, options));
-      if (!detach) {
-        await tellEnd(await runToEnd(start, { client, server, shell }), { json, shell });
+    const { detach, json, server } = options;
+    let begun: MaintenanceJob | undefined;
+    const caller = {
+      ...{ options, defaults, shell },
+      explain: (error: CallError) => [...explain(error), ...leftBehind(begun, error)],
+    };
+    await callFor(AdminService, caller, async (client) => {
+      const start = async () => {
+        begun = jobOf(await begin(client, name, options));
+        return begun;
+      };
+      if (detach) {
+        const job = await start();
+        await printJob(job, { shell, json }, escapeText(job.jobId));
         return;
       }
-      const job = await start();
-      const shown = json ? undefined : () => ({ text: `${escapeText(job.jobId)}\n` });
-      await printAnswer(shell, { schema, message: job }, shown);
+      await tellEnd(await runToEnd(start, { client, server, shell }), { shell, json });
     });
   });
 }
@@ -136,11 +145,10 @@ function cancelCommand({ defaults, shell }: Surroundings): Command {
     .argument('<job>', 'its id as `admin jobs` has it', notEmpty);
   return withOutputOptions(command, defaults).action(
     async (jobId: string, options: OutputOptions) => {
-      const caller = { name: 'admin', options, defaults, shell, explain };
-      await callService(AdminService, caller, async (client) => {
-        const message = jobOf(await client.cancelMaintenanceJob({ jobId }));
-        const shown = options.json ? undefined : () => ({ text: `${endText(message)}\n` });
-        await printAnswer(shell, { schema, message }, shown);
+      const { json } = options;
+      await callFor(AdminService, { options, defaults, shell }, async (client) => {
+        const job = jobOf(await client.cancelMaintenanceJob({ jobId }));
+        await printJob(job, { shell, json }, endText(job));
       });
     },
   );

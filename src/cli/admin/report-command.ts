@@ -4,7 +4,7 @@ import { type DescMessage, type DescService, type MessageShape, toJson } from '@
 import type { Command } from 'commander';
 import type { CallError, Client } from '../../client/index.js';
 import type { Reason } from '../../errors.js';
-import { callService, type Surroundings } from '../call.js';
+import { type Caller, callService, type Surroundings } from '../call.js';
 import { broken } from '../fit.js';
 import { type OutputOptions, withOutputOptions } from '../options.js';
 import { jsonText, print, type Shell, widthOf } from '../output.js';
@@ -37,13 +37,28 @@ export function explain({ reason }: CallError): readonly string[] {
   return sentence === undefined ? [] : [sentence];
 }
 
+/** Calls a service for one of the commands. */
+export function callFor<Service extends DescService>(
+  service: Service,
+  { options, defaults, shell, ...own }: Omit<Caller, 'name'>,
+  act: (client: Client<Service>) => Promise<void>,
+): Promise<void> {
+  return callService(service, { name: 'admin', explain, options, defaults, shell, ...own }, act);
+}
+
+/** Where an answer is printed, and how. */
+export interface Printing {
+  readonly shell: Shell;
+  readonly json: boolean;
+}
+
 /** Prints an answer as JSON, or as it is shown. */
 export async function printAnswer<Schema extends DescMessage>(
-  shell: Shell,
+  { shell, json }: Printing,
   answer: { readonly schema: Schema; readonly message: MessageShape<Schema> },
-  show: ((view: View) => Shown) | undefined,
+  show: (view: View) => Shown,
 ): Promise<void> {
-  if (show === undefined) {
+  if (json) {
     await print(shell.stdout, `${jsonText(toJson(answer.schema, answer.message), 2)}\n`);
     return;
   }
@@ -65,11 +80,12 @@ export function reportCommand<
   { defaults, shell }: Surroundings,
 ): Command {
   return withOutputOptions(command, defaults).action(async (options: Options) => {
-    const caller = { name: 'admin', options, defaults, shell, explain };
-    await callService(service, caller, async (client) => {
+    await callFor(service, { options, defaults, shell }, async (client) => {
       const message = await ask(client, options);
-      const shown = options.json ? undefined : (view: View) => show(message, view, options);
-      await printAnswer(shell, { schema, message }, shown);
+      const { json } = options;
+      await printAnswer({ shell, json }, { schema, message }, (view) =>
+        show(message, view, options),
+      );
       judge?.(message, shell);
     });
   });
