@@ -19,8 +19,9 @@ export interface Shell {
 }
 
 /** Columns that lines have there; no end elsewhere than on a terminal. */
-export function widthOf({ isTTY, columns = 80 }: Output): number {
-  return isTTY === true ? columns : Number.POSITIVE_INFINITY;
+export function widthOf({ isTTY, columns }: Pick<Output, 'isTTY' | 'columns'>): number {
+  // A terminal that was told no size says zero.
+  return isTTY === true ? columns || 80 : Number.POSITIVE_INFINITY;
 }
 
 /** Writes and waits for a reader that is slower, so that a long output needs no memory. */
