@@ -215,7 +215,7 @@ class Door {
     const call = this.#pipeline.open(refusedInbound(exchange));
     const refusal = this.#pipeline.refuse(call, error);
     const status = refusal === error ? httpStatus : undefined;
-    writeError(request, response, toConnectError(refusal, call.requestId), status);
+    writeError(request, response, toConnectError(refusal, call), status);
   }
 }
 

@@ -10,6 +10,7 @@ import { createRouter } from '../postgres/router.js';
 import type { Reloadable, RouterHandle } from '../postgres/router-handle.js';
 import { createServices } from '../services/index.js';
 import type { Log } from '../telemetry/log.js';
+import type { Traces } from '../telemetry/traces.js';
 import { openConnectDoor } from './connect.js';
 import { startOnDatabase } from './database-wait.js';
 import { openGrpcDoor } from './grpc.js';
@@ -55,20 +56,38 @@ export interface StartOptions {
  *   address is taken
  */
 export async function startServer(
-  { postgres, server }: RunSettings,
+  { postgres, server, telemetry }: RunSettings,
   { onWaiting = () => undefined, makeRouter = createRouter, log }: StartOptions = {},
 ): Promise<RunningServer> {
+  const traces = await tracesOf(telemetry, log);
   const router = makeRouter(postgres, { streamIdleTimeoutMs: server.streamIdleTimeoutMs });
   try {
     await startOnDatabase(router, onWaiting);
     // Rows of today must have their place before the first is taken.
     if (router.topology().hasPrimary) await ensurePartitions(router, NEVER);
     const reloader = new Reloader(router, postgres, server.shutdownGraceMs);
-    return { ...(await serve(router, server, log)), reload: (read) => reloader.reload(read) };
+    const { close, ...serving } = await serve(router, server, log);
+    return {
+      ...serving,
+      // Last, for the spans of the last calls.
+      close: () => close().then(() => traces?.stop()),
+      reload: (read) => reloader.reload(read),
+    };
   } catch (error) {
     await router.close(0);
+    await traces?.stop();
     throw error;
   }
+}
+
+/** Loaded only where they are wanted: that takes 80 ms, which is much for a command. */
+async function tracesOf(
+  { traceRatio: ratio, otlp, serviceName }: RunSettings['telemetry'],
+  log: Log | undefined,
+): Promise<Traces | undefined> {
+  if (ratio === undefined || otlp === undefined) return undefined;
+  const { startTraces } = await import('../telemetry/traces.js');
+  return startTraces({ serviceName, ratio, otlp }, log?.logger);
 }
 
 async function serve(
@@ -91,9 +110,7 @@ async function serve(
     heartbeatMs: settings.streamHeartbeatMs,
     logLevel: {
       get: () => log?.level ?? 'silent',
-      set: (level) => {
-        if (log !== undefined) log.level = level;
-      },
+      set: (level, by) => log?.setLevel(level, by),
     },
   });
   const health = new Health(

@@ -7,7 +7,7 @@ import { StorageService } from '../../gen/stowage/v1/storage_service_pb.js';
 import { CallError, createStowage, toStowageError } from '../../src/client/index.js';
 import { parseConfig } from '../../src/config.js';
 import { until } from '../../src/lib/wait.js';
-import { type RunningServer, startServer } from '../../src/server/run.js';
+import { type RunningServer, type StartOptions, startServer } from '../../src/server/run.js';
 import { type SharedCluster, sharedCluster } from './cluster.js';
 import { atDatabase, createTestDatabase, openConnection, type TestDatabase } from './database.js';
 
@@ -57,6 +57,7 @@ export async function openServer(
   database: TestDatabase,
   nodes: readonly string[],
   environment: Readonly<Record<string, string>> = {},
+  options: StartOptions = {},
 ): Promise<OpenServer> {
   const service = new URL(database.serviceUrl ?? '');
   const config = parseConfig({
@@ -68,7 +69,7 @@ export async function openServer(
     STOWAGE_HTTP_ADDRESS: '127.0.0.1:0',
     ...environment,
   });
-  const server = await startServer(config);
+  const server = await startServer(config, options);
   const grpcTarget = `127.0.0.1:${server.grpcAddress.port}`;
   const httpUrl = `http://127.0.0.1:${server.httpAddress.port}`;
   const stowage = createStowage({ endpoints: grpcTarget });
@@ -103,6 +104,7 @@ export async function openServer(
 export async function startService(
   environment: Readonly<Record<string, string>> = {},
   cluster: Pick<SharedCluster, 'nodes'> = sharedCluster(),
+  options: StartOptions = {},
 ): Promise<TestService> {
   const primary = cluster.nodes.find(({ role }) => role === 'primary');
   if (primary === undefined) throw new Error('the shared cluster has no primary');
@@ -110,7 +112,7 @@ export async function startService(
   const nodes = cluster.nodes.map(({ host, port }) => `${host}:${port}`);
   const caughtUp = () => waitForStandbys(database, cluster);
   await caughtUp();
-  const opened = await openServer(database, nodes, environment);
+  const opened = await openServer(database, nodes, environment, options);
   const connection = await database.connect();
   return {
     ...opened,
