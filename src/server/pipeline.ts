@@ -6,6 +6,7 @@
 import type { DescMessage, DescMethod, Message } from '@bufbuild/protobuf';
 import { StowageError } from '../errors.js';
 import type { Answer, MethodDefinition } from '../services/handler.js';
+import { Handover } from './handover.js';
 import { type InboundCall, ServerCall } from './server-call.js';
 import { toStowageError } from './status.js';
 import { createSteps, type Step, type StepSettings } from './steps.js';
@@ -193,10 +194,10 @@ export class Pipeline {
   ): AsyncIterableIterator<T> {
     call.isKnown = true;
     let handler: AsyncIterator<AnyAnswer> | undefined;
-    let idleTimer: NodeJS.Timeout | undefined;
+    const handover = new Handover(call, this.#streamIdleTimeoutMs);
     let isAsked = false;
     const end = (thrown: unknown): StowageError => {
-      clearTimeout(idleTimer);
+      handover.end();
       abandon(handler);
       return this.#fail(call, thrown);
     };
@@ -217,13 +218,11 @@ export class Pipeline {
         return { done: true, value: undefined };
       }
       const value = encode(result.value);
-      idleTimer = setTimeout(() => {
-        call.abort(new StowageError('SLOW_CONSUMER'));
-      }, this.#streamIdleTimeoutMs);
+      handover.begin();
       return { done: false, value };
     };
     const next = async (): Promise<IteratorResult<T>> => {
-      clearTimeout(idleTimer);
+      handover.end();
       isAsked = true;
       try {
         return await ask();

@@ -7,7 +7,7 @@ import { createJobs } from '../jobs/jobs.js';
 import { NEVER } from '../lib/interruption.js';
 import { topologyChannel } from '../postgres/events.js';
 import { createRouter } from '../postgres/router.js';
-import type { Reloadable, RouterHandle } from '../postgres/router-handle.js';
+import type { Reloadable, RouterHandle, RouterOptions } from '../postgres/router-handle.js';
 import { createServices } from '../services/index.js';
 import type { Log } from '../telemetry/log.js';
 import type { Traces } from '../telemetry/traces.js';
@@ -60,7 +60,10 @@ export async function startServer(
   { onWaiting = () => undefined, makeRouter = createRouter, log }: StartOptions = {},
 ): Promise<RunningServer> {
   const traces = await tracesOf(telemetry, log);
-  const router = makeRouter(postgres, { streamIdleTimeoutMs: server.streamIdleTimeoutMs });
+  const router = makeRouter(postgres, {
+    streamIdleTimeoutMs: server.streamIdleTimeoutMs,
+    ...slowStatements(telemetry),
+  });
   try {
     await startOnDatabase(router, onWaiting);
     // Rows of today must have their place before the first is taken.
@@ -143,6 +146,13 @@ async function serve(
       return closing;
     },
   };
+}
+
+function slowStatements({
+  slowStatementMs: thresholdMs,
+  slowStatementParameters: withParameters,
+}: RunSettings['telemetry']): Pick<RouterOptions, 'slowStatements'> {
+  return thresholdMs === 0 ? {} : { slowStatements: { thresholdMs, withParameters } };
 }
 
 function healthSource(router: RouterHandle): HealthSource {

@@ -219,7 +219,7 @@ describe('traces', () => {
     expect(channel('stowage:postgres:query').hasSubscribers).toBe(false);
   });
 
-  it('are lost where the collector refuses them, which is logged once and in no words of its', async () => {
+  it('are lost where the collector refuses them, which is logged once', async () => {
     await using refusing = await startCollector((headers) => `I refuse ${headers['x-key']}`);
     const lines: string[] = [];
     const log = startLog('info', { write: (line) => void lines.push(line) });
