@@ -68,15 +68,14 @@ interface StatementWasSlow {
  * `destination` stands in for standard error.
  */
 export function startLog(level: LogLevel, destination = standardError()): Log {
-  const logger = pino(
-    {
-      level,
-      base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
-      serializers: { err: serializeError },
-    },
-    destination,
-  );
+  const options = {
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    serializers: { err: serializeError },
+  };
+  const logger = pino({ ...options, level }, destination);
+  // Who turns the log down must not go unseen. No child: it would be turned down with its parent.
+  const always = pino(options, destination);
   const stops = [
     onCallEnded((call) => logCall(logger, call)),
     onReloadEnded(({ error, ...changes }) => {
@@ -88,8 +87,6 @@ export function startLog(level: LogLevel, destination = standardError()): Log {
     listen('stowage:postgres:slow', slowLines(logger)),
     listen('stowage:job-run', jobLines(logger)),
   ];
-  // With a level of its own: who turns the log down must not go unseen.
-  const always = logger.child({}, { level: 'info' });
   return {
     logger,
     get level() {

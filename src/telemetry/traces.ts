@@ -23,7 +23,7 @@ import { WatchedExporter } from './watched-exporter.js';
 /** Ended spans that wait to be sent; what comes beyond is dropped. */
 const queueMax = 2048;
 const batchMax = 512;
-const batchDelayMs = 1000;
+const batchDelayMs = 500;
 /** How long a batch may take with all its repeats, and so how long a stop may wait for one. */
 const exportTimeoutMs = 3000;
 

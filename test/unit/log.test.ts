@@ -96,12 +96,15 @@ describe('startLog', () => {
     publishCallEnded({ ...call, code: 13, reason: 'INTERNAL' });
     log.setLevel('info', by);
     publishCallEnded(call);
+    log.setLevel('warn', by);
+    publishCallEnded(call);
     log.stop();
-    expect(log.level).toBe('info');
+    expect(log.level).toBe('warn');
     expect(lines).toMatchObject([
       { level: 30, from: 'error', to: 'silent', principal: 'token', requestId: 'r' },
       { level: 30, from: 'silent', to: 'info' },
       { level: 30, msg: 'call served' },
+      { level: 30, from: 'info', to: 'warn' },
     ]);
   });
 
