@@ -141,14 +141,15 @@ function historyLines(logger: Logger): (event: HistoryRecorded) => void {
 
 function slowLines(logger: Logger): (event: StatementWasSlow) => void {
   return ({ trace, durationMs, ...facts }) => {
-    const line = { ...facts, durationMs: Math.round(durationMs), traceId: trace?.traceId };
-    logger.warn(line, 'slow statement');
+    const ms = Math.round(durationMs);
+    logger.warn({ ...facts, durationMs: ms, traceId: trace?.traceId }, 'slow statement');
   };
 }
 
 function jobLines(logger: Logger): (event: JobRan) => void {
   return ({ job, outcome, durationMs, error }) => {
     const isBad = outcome === 'failed' || outcome === 'abandoned';
-    logger[isBad ? 'warn' : 'debug']({ job, outcome, durationMs, err: error }, 'job ran');
+    const line = { job, outcome, durationMs: Math.round(durationMs), err: error };
+    logger[isBad ? 'warn' : 'debug'](line, 'job ran');
   };
 }

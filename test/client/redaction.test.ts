@@ -173,7 +173,7 @@ describe('The output of a run', () => {
     ]);
   });
 
-  it('has calls, slow statements and a collector that refuses, but none of the secrets', async () => {
+  it('tells of calls, slow statements and the collector, and has none of the secrets', async () => {
     const method = `stowage.v1.StorageService/${planted}`;
     await fetch(`http://${server.http}/${method}`, { method: 'POST', body: '{}' });
     const said = (text: string) => server.said().includes(text);

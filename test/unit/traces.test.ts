@@ -6,11 +6,17 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Health } from '../../gen/grpc/health/v1/health_pb.js';
 import { CallError, createClient } from '../../src/client/index.js';
 import { until } from '../../src/lib/wait.js';
-import { callStartedHasListeners } from '../../src/telemetry/events.js';
+import {
+  type CallEnded,
+  type CallStarted,
+  callStartedHasListeners,
+  publishCallStarted,
+} from '../../src/telemetry/events.js';
 import { startLog } from '../../src/telemetry/log.js';
 import { startTraces, type Traces } from '../../src/telemetry/traces.js';
 import { collect, doorUrls, useClientDoors } from '../support/client-doors.js';
 import { type Collector, startCollector } from '../support/collector.js';
+import { freePort } from '../support/free-port.js';
 
 const clients = useClientDoors();
 let collector: Collector;
@@ -217,6 +223,38 @@ describe('traces', () => {
     await traces.stop();
     expect(callStartedHasListeners()).toBe(false);
     expect(channel('stowage:postgres:query').hasSubscribers).toBe(false);
+  });
+
+  it('drop what comes faster than it is sent', async () => {
+    start(1);
+    for (let index = 0; index < 10_000; index += 1) {
+      const ids = { requestId: 'r', method: 'm', isKnown: true, door: 'grpc', trace: undefined };
+      const end = { principal: 'p', code: 0, reason: undefined, message: undefined, durationMs: 1 };
+      publishCallStarted({
+        ...(ids as CallStarted),
+        startedAtMs: 1,
+        caller: undefined,
+        traceState: undefined,
+        join: (_, onEnd) => onEnd({ ...(ids as CallEnded), ...end, cause: undefined }),
+      });
+    }
+    await traces.stop();
+    expect(collector.spans.length).toBeGreaterThan(0);
+    expect(collector.spans.length).toBeLessThan(3_000);
+  });
+
+  it('end within their bound where there is no collector, which is logged once', async () => {
+    const lines: string[] = [];
+    const log = startLog('info', { write: (line) => void lines.push(line) });
+    log.stop();
+    const otlp = { endpoint: `http://127.0.0.1:${await freePort()}`, headers: {}, intervalMs: 1 };
+    traces = startTraces({ serviceName: 's', ratio: 1, otlp }, log.logger);
+    await clients.open('grpcUrl').storage.getObject({ objectKey: 'a' });
+    const startedMs = performance.now();
+    await traces.stop();
+    expect(performance.now() - startedMs).toBeLessThan(6_000);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toContain('ECONNREFUSED');
   });
 
   it('are lost where the collector refuses them, which is logged once', async () => {
