@@ -56,28 +56,15 @@ export interface StartOptions {
  *   address is taken
  */
 export async function startServer(
-  { postgres, server, telemetry }: RunSettings,
-  { onWaiting = () => undefined, makeRouter = createRouter, log }: StartOptions = {},
+  settings: RunSettings,
+  options: StartOptions = {},
 ): Promise<RunningServer> {
-  const traces = await tracesOf(telemetry, log);
-  const router = makeRouter(postgres, {
-    streamIdleTimeoutMs: server.streamIdleTimeoutMs,
-    ...slowStatements(telemetry),
-  });
+  const traces = await tracesOf(settings.telemetry, options.log);
   try {
-    await startOnDatabase(router, onWaiting);
-    // Rows of today must have their place before the first is taken.
-    if (router.topology().hasPrimary) await ensurePartitions(router, NEVER);
-    const reloader = new Reloader(router, postgres, server.shutdownGraceMs);
-    const { close, ...serving } = await serve(router, server, log);
-    return {
-      ...serving,
-      // Last, for the spans of the last calls.
-      close: () => close().then(() => traces?.stop()),
-      reload: (read) => reloader.reload(read),
-    };
+    const { close, ...server } = await start(settings, options);
+    // Last, for the spans of the last calls.
+    return { ...server, close: () => close().finally(() => traces?.stop()) };
   } catch (error) {
-    await router.close(0);
     await traces?.stop();
     throw error;
   }
@@ -91,6 +78,26 @@ async function tracesOf(
   if (ratio === undefined || otlp === undefined) return undefined;
   const { startTraces } = await import('../telemetry/traces.js');
   return startTraces({ serviceName, ratio, otlp }, log?.logger);
+}
+
+async function start(
+  { postgres, server, telemetry }: RunSettings,
+  { onWaiting = () => undefined, makeRouter = createRouter, log }: StartOptions,
+): Promise<RunningServer> {
+  const router = makeRouter(postgres, {
+    streamIdleTimeoutMs: server.streamIdleTimeoutMs,
+    ...slowStatements(telemetry),
+  });
+  try {
+    await startOnDatabase(router, onWaiting);
+    // Rows of today must have their place before the first is taken.
+    if (router.topology().hasPrimary) await ensurePartitions(router, NEVER);
+    const reloader = new Reloader(router, postgres, server.shutdownGraceMs);
+    return { ...(await serve(router, server, log)), reload: (read) => reloader.reload(read) };
+  } catch (error) {
+    await router.close(0);
+    throw error;
+  }
 }
 
 async function serve(

@@ -11,11 +11,11 @@ import { createStowage, type Stowage } from '../../src/client/index.js';
 import { configTable } from '../../src/config.js';
 import { until } from '../../src/lib/wait.js';
 import { sharedCluster } from '../support/cluster.js';
-import { type Collector, startCollector } from '../support/collector.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { mainFile } from '../support/program.js';
 import { type ServeChild, startServe } from '../support/serve-child.js';
 import { failure } from '../support/service.js';
+import { type Collector, startCollector } from '../support/trace-collector.js';
 
 const secret = (name: string) => `${name}-${randomBytes(16).toString('hex')}`;
 

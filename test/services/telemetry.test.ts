@@ -9,7 +9,6 @@ import { createStowage, type Stowage } from '../../src/client/index.js';
 import { until } from '../../src/lib/wait.js';
 import { type Log, startLog } from '../../src/telemetry/log.js';
 import { sharedCluster } from '../support/cluster.js';
-import { type CollectedSpan, type Collector, startCollector } from '../support/collector.js';
 import {
   type DoorName,
   doorNames,
@@ -19,6 +18,7 @@ import {
   type TestService,
   untilWaiting,
 } from '../support/service.js';
+import { type CollectedSpan, type Collector, startCollector } from '../support/trace-collector.js';
 
 describe('A server that is looked at', () => {
   let collector: Collector;

@@ -52,6 +52,7 @@ export interface TestService extends OpenServer {
  * Starts a server on a migrated database.
  * @param nodes `host:port` of each.
  * @param environment is laid over the settings that a test needs.
+ * @param options what it is started with beside its settings.
  */
 export async function openServer(
   database: TestDatabase,

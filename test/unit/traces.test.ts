@@ -6,17 +6,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Health } from '../../gen/grpc/health/v1/health_pb.js';
 import { CallError, createClient } from '../../src/client/index.js';
 import { until } from '../../src/lib/wait.js';
-import {
-  type CallEnded,
-  type CallStarted,
-  callStartedHasListeners,
-  publishCallStarted,
-} from '../../src/telemetry/events.js';
+import { callStartedHasListeners, publishCallStarted } from '../../src/telemetry/events.js';
 import { startLog } from '../../src/telemetry/log.js';
 import { startTraces, type Traces } from '../../src/telemetry/traces.js';
 import { collect, doorUrls, useClientDoors } from '../support/client-doors.js';
-import { type Collector, startCollector } from '../support/collector.js';
 import { freePort } from '../support/free-port.js';
+import { type Collector, startCollector } from '../support/trace-collector.js';
 
 const clients = useClientDoors();
 let collector: Collector;
@@ -228,14 +223,14 @@ describe('traces', () => {
   it('drop what comes faster than it is sent', async () => {
     start(1);
     for (let index = 0; index < 10_000; index += 1) {
-      const ids = { requestId: 'r', method: 'm', isKnown: true, door: 'grpc', trace: undefined };
-      const end = { principal: 'p', code: 0, reason: undefined, message: undefined, durationMs: 1 };
+      const call = { requestId: 'r', method: 'm', isKnown: true, door: 'grpc' } as const;
+      const end = { trace: undefined, principal: 'p', code: 0, durationMs: 1, cause: undefined };
       publishCallStarted({
-        ...(ids as CallStarted),
+        ...call,
         startedAtMs: 1,
         caller: undefined,
         traceState: undefined,
-        join: (_, onEnd) => onEnd({ ...(ids as CallEnded), ...end, cause: undefined }),
+        join: (_, onEnd) => onEnd({ ...call, ...end, reason: undefined, message: undefined }),
       });
     }
     await traces.stop();
