@@ -1,6 +1,6 @@
 /**
  * Door 2: the services as Connect (JSON and protobuf), gRPC-Web and gRPC over one port for HTTP/1.1
- * and HTTP/2, and the health pages beside them.
+ * and HTTP/2, and the pages for health and metrics beside them.
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -28,6 +28,7 @@ import {
 import { writeError } from './connect-refusal.js';
 import type { Health } from './health.js';
 import { type HttpLimits, type HttpListener, listenHttp } from './http-listener.js';
+import type { MetricsPage } from './metrics-page.js';
 import type { Pipeline } from './pipeline.js';
 import { type InboundCall, methodIn, originOf } from './server-call.js';
 import type { ClosableDoor } from './shutdown.js';
@@ -66,8 +67,10 @@ export async function openConnectDoor(
   pipeline: Pipeline,
   health: Health,
   limits?: HttpLimits,
+  metrics?: MetricsPage,
 ): Promise<ConnectDoor> {
   const door = new Door(settings, services, pipeline, health, limits?.requestTimeoutMs);
+  door.metrics = metrics;
   const handler = (request: Request, response: Response) => {
     void door.serve(request, response);
   };
@@ -84,6 +87,8 @@ export async function openConnectDoor(
 
 class Door {
   isStopped = false;
+  /** Undefined where nothing is counted: the page is then not there. */
+  metrics: MetricsPage | undefined;
   readonly #settings: ConnectDoorSettings;
   readonly #pipeline: Pipeline;
   readonly #health: Health;
@@ -167,6 +172,9 @@ class Door {
           write: canWrite,
         });
         return true;
+      case '/metrics':
+        void this.metrics?.serve(headerOf(request, 'authorization'), response);
+        return this.metrics !== undefined;
       default:
         return false;
     }

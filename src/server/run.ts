@@ -11,10 +11,12 @@ import { createRouter } from '../postgres/router.js';
 import type { Reloadable, RouterHandle, RouterOptions } from '../postgres/router-handle.js';
 import { createServices } from '../services/index.js';
 import type { Log } from '../telemetry/log.js';
+import type { Metrics } from '../telemetry/metrics.js';
 import { openConnectDoor } from './connect.js';
 import { startOnDatabase } from './database-wait.js';
 import { openGrpcDoor } from './grpc.js';
 import { Health, type HealthSource } from './health.js';
+import { MetricsPage } from './metrics-page.js';
 import { Pipeline } from './pipeline.js';
 import { reflectionServices } from './reflection.js';
 import { Reloader } from './reload.js';
@@ -68,20 +70,43 @@ export async function startServer(
     // Rows of today must have their place before the first is taken.
     if (router.topology().hasPrimary) await ensurePartitions(router, NEVER);
     const reloader = new Reloader(router, postgres, server.shutdownGraceMs);
-    return {
-      ...(await serve(router, { ...server, admin }, log)),
-      reload: (read) => reloader.reload(read),
-    };
+    const pipeline = new Pipeline(server);
+    const metrics = await metricsOf(telemetry, router, pipeline, log);
+    try {
+      const serving = await serve(router, pipeline, { ...server, admin }, log, metrics);
+      return { ...serving, reload: (read) => reloader.reload(read) };
+    } catch (error) {
+      await metrics?.close();
+      throw error;
+    }
   } catch (error) {
     await router.close(0);
     throw error;
   }
 }
 
+/** Loaded only where they are wanted: that takes a moment, which is much for a command. */
+async function metricsOf(
+  settings: RunSettings['telemetry'],
+  router: RouterHandle,
+  pipeline: Pipeline,
+  log: Log | undefined,
+): Promise<Metrics | undefined> {
+  if (!settings.metrics) return undefined;
+  const { startMetrics } = await import('../telemetry/metrics.js');
+  const sources = {
+    topology: () => router.topology(),
+    inFlight: () => pipeline.inFlightByKind(),
+  };
+  return startMetrics(settings, sources, log?.logger);
+}
+
 async function serve(
   router: RouterHandle,
+  pipeline: Pipeline,
   settings: RunSettings['server'] & Pick<RunSettings, 'admin'>,
   log: Log | undefined,
+  metrics: Metrics | undefined,
 ): Promise<Omit<RunningServer, 'reload'>> {
   // A watch never ends by itself and loses nothing: no shutdown waits for it.
   const stopping = new AbortController();
@@ -112,12 +137,12 @@ async function serve(
   const known = [...api, health.service()];
   const services = [...known, ...reflectionServices(known.map(({ descriptor }) => descriptor))];
   warmValidation(services.flatMap(({ descriptor }) => descriptor.methods));
-  const pipeline = new Pipeline(settings);
   const grpc = await named('STOWAGE_GRPC_ADDRESS', settings.grpcAddress, () =>
     openGrpcDoor(settings, services, pipeline),
   );
+  const page = metrics && new MetricsPage(metrics, settings.authToken);
   const connect = await named('STOWAGE_HTTP_ADDRESS', settings.httpAddress, () =>
-    openConnectDoor(settings, services, pipeline, health),
+    openConnectDoor(settings, services, pipeline, health, undefined, page),
   ).catch(async (error: unknown) => {
     await grpc.close(0);
     throw error;
@@ -132,7 +157,8 @@ async function serve(
       const { shutdownGraceMs: graceMs } = settings;
       stopping.abort(new StowageError('DRAINING'));
       const doors = [grpc, connect];
-      closing ??= closeInOrder({ health, doors, pipeline, jobs, maintenance, router, graceMs });
+      const parts = { health, doors, pipeline, jobs, maintenance, router, metrics, graceMs };
+      closing ??= closeInOrder(parts);
       return closing;
     },
   };

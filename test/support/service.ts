@@ -7,7 +7,7 @@ import { StorageService } from '../../gen/stowage/v1/storage_service_pb.js';
 import { CallError, createStowage, toStowageError } from '../../src/client/index.js';
 import { parseConfig } from '../../src/config.js';
 import { until } from '../../src/lib/wait.js';
-import { type RunningServer, startServer } from '../../src/server/run.js';
+import { type RunningServer, type StartOptions, startServer } from '../../src/server/run.js';
 import { type SharedCluster, sharedCluster } from './cluster.js';
 import { atDatabase, createTestDatabase, openConnection, type TestDatabase } from './database.js';
 
@@ -52,11 +52,13 @@ export interface TestService extends OpenServer {
  * Starts a server on a migrated database.
  * @param nodes `host:port` of each.
  * @param environment is laid over the settings that a test needs.
+ * @param options what it is started with beside its settings.
  */
 export async function openServer(
   database: TestDatabase,
   nodes: readonly string[],
   environment: Readonly<Record<string, string>> = {},
+  options: StartOptions = {},
 ): Promise<OpenServer> {
   const service = new URL(database.serviceUrl ?? '');
   const config = parseConfig({
@@ -69,7 +71,7 @@ export async function openServer(
     STOWAGE_HTTP_ADDRESS: '127.0.0.1:0',
     ...environment,
   });
-  const server = await startServer(config);
+  const server = await startServer(config, options);
   const grpcTarget = `127.0.0.1:${server.grpcAddress.port}`;
   const httpUrl = `http://127.0.0.1:${server.httpAddress.port}`;
   const stowage = createStowage({ endpoints: grpcTarget });
