@@ -11,7 +11,7 @@ import { type EmbeddedCluster, startCluster } from '../embedded/index.js';
 import { parseDatabaseUrl } from '../lib/database-url.js';
 import { shellWord } from '../lib/shell-word.js';
 import { migrateUp } from '../postgres/migrate.js';
-import { createServiceLogin } from '../postgres/service-login.js';
+import { createServiceLogin, showStatistics } from '../postgres/service-login.js';
 import { type RunningServer, type StartOptions, startServer } from '../server/run.js';
 import { shutdownAsked } from '../server/shutdown.js';
 import { readyLine, type ServeDependencies } from './serve.js';
@@ -21,7 +21,7 @@ const user = 'stowage';
 
 /** Makes the sub-command. */
 export function devCommand(dependencies: ServeDependencies): Command {
-  const { print } = dependencies;
+  const { print, version } = dependencies;
   return new Command('dev')
     .description('start an embedded PostgreSQL cluster, migrate it and serve it')
     .action(async () => {
@@ -40,7 +40,7 @@ export function devCommand(dependencies: ServeDependencies): Command {
       });
       try {
         print(`  data in ${cluster.folder}`);
-        const server = await serveCluster(cluster, config, { log, print });
+        const server = await serveCluster(cluster, config, { log, print, version });
         print(readyLine(server));
         print(firstThing(server, config));
         print(ownersThing(cluster));
@@ -56,7 +56,11 @@ export function devCommand(dependencies: ServeDependencies): Command {
 async function serveCluster(
   cluster: EmbeddedCluster,
   config: Config,
-  { log, print }: Pick<ServeDependencies, 'print'> & Required<Pick<StartOptions, 'log'>>,
+  {
+    log,
+    print,
+    version,
+  }: Pick<ServeDependencies, 'print' | 'version'> & Required<Pick<StartOptions, 'log'>>,
 ): Promise<RunningServer> {
   const owner = cluster.superuserUrl();
   const applied = await migrateUp({ database: owner });
@@ -65,6 +69,7 @@ async function serveCluster(
   }
   const password = randomBytes(24).toString('base64url');
   await createServiceLogin(owner, { user, password });
+  await showStatistics(owner, user);
   // Standbys know the login once they have replayed it.
   await cluster.waitUntilCaughtUp();
   const postgres: PostgresSettings = {
@@ -76,7 +81,8 @@ async function serveCluster(
     tls: false,
     pooler: 'none',
   };
-  return startServer({ ...config, postgres, admin: ownersLogin(owner, postgres) }, { log });
+  const admin = ownersLogin(owner, postgres);
+  return startServer({ ...config, postgres, admin }, { log, version });
 }
 
 /** The superuser's, at whichever node is the primary. */

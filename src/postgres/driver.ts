@@ -136,8 +136,11 @@ function sessionOptions(settings: PostgresSettings, purpose: Purpose): string {
     IntervalStyle: 'postgres',
     client_min_messages: 'warning',
     lock_timeout: settings.lockTimeoutMs,
-    idle_in_transaction_session_timeout: settings.idleInTransactionTimeoutMs,
   };
+  // A look at a node is a single unit, which is never idle; and it shows what others have.
+  if (purpose !== 'inspection') {
+    options['idle_in_transaction_session_timeout'] = settings.idleInTransactionTimeoutMs;
+  }
   if (purpose === 'streams') {
     options['default_transaction_read_only'] = 'on';
     // The snapshot is taken by the first step, so that an LSN read after it covers all that the

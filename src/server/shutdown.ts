@@ -2,8 +2,8 @@
 
 import type { RunningJob } from '../jobs/job.js';
 import type { RouterHandle } from '../postgres/router-handle.js';
-import type { Metrics } from '../telemetry/metrics.js';
 import type { Health } from './health.js';
+import type { Outside } from './outside.js';
 import type { Pipeline } from './pipeline.js';
 
 /** A door as its end sees it. */
@@ -23,14 +23,13 @@ export interface ServerParts {
   /** Work that callers began and no call waits for. */
   readonly maintenance: { close(): Promise<void> };
   readonly router: RouterHandle;
-  /** Undefined where nothing is counted. */
-  readonly metrics: Metrics | undefined;
+  readonly outside: Outside;
   readonly graceMs: number;
 }
 
 /** Closes from the outside in, so that whatever still runs has what it runs on. */
 export async function closeInOrder(parts: ServerParts): Promise<void> {
-  const { health, doors, pipeline, jobs, maintenance, router, metrics, graceMs } = parts;
+  const { health, doors, pipeline, jobs, maintenance, router, outside, graceMs } = parts;
   health.drain();
   for (const door of doors) {
     door.stop();
@@ -42,7 +41,7 @@ export async function closeInOrder(parts: ServerParts): Promise<void> {
   await Promise.all([jobs.stop(), maintained]);
   await router.close();
   // Last, for what all of them have still told.
-  await metrics?.close();
+  await outside.close();
 }
 
 /** Resolves at the first SIGTERM or SIGINT. A second ends the process at once, with code 130. */

@@ -6,12 +6,12 @@ import {
   type MaintenanceJob,
   MaintenanceState,
 } from '../../gen/stowage/v1/admin_maintenance_pb.js';
-import { AdminService } from '../../gen/stowage/v1/admin_service_pb.js';
 import {
+  AdminService,
   ClusterService,
-  createClient,
   createStowage,
   type DuplicateGroup,
+  LogLevel,
   ProjectService,
   RecordOutcome,
   StorageService,
@@ -207,7 +207,7 @@ async function done({ stowage }: Ground, job: MaintenanceJob | undefined): Promi
   return until(asked, { timeoutMs: 20_000, what: 'the job is done' });
 }
 
-const maintenance = ({ transport }: Stowage) => createClient(AdminService, transport);
+const maintenance = ({ admin }: Stowage) => admin;
 
 /** AdminService: what it does for the database. */
 const maintenanceRows = {
@@ -253,6 +253,11 @@ const clusterRows: Record<keyof typeof ClusterService.method, Row> = {
       break;
     }
   },
+  async getHealth({ stowage }) {
+    const { report } = await stowage.cluster.getHealth({});
+    expect(report).toMatchObject({ canRead: true, canWrite: true });
+    expect(report?.nodes).toHaveLength(3);
+  },
   async drainNode({ stowage }) {
     const { topology } = await stowage.cluster.getTopology({});
     // The primary goes on with what only it can take, so that the other rows are not disturbed.
@@ -270,16 +275,63 @@ const clusterRows: Record<keyof typeof ClusterService.method, Row> = {
   },
 };
 
-const rows = { ...storageRows, ...projectRows, ...clusterRows, ...maintenanceRows };
+/** AdminService: what it tells of the database. */
+const reportRows = {
+  async getDatabaseStatistics({ stowage }) {
+    const answer = await stowage.admin.getDatabaseStatistics({});
+    expect(answer.database).toBe(service.database.name);
+  },
+  async getTableStatistics({ stowage }) {
+    const { tables } = await stowage.admin.getTableStatistics({ limit: 1000 });
+    expect(tables.map(({ table }) => table)).toContain('storage_objects');
+  },
+  async getIndexStatistics({ stowage }) {
+    const { indexes } = await stowage.admin.getIndexStatistics({ limit: 1000 });
+    expect(indexes.map(({ index }) => index)).toContain('storage_objects_pkey');
+  },
+  async getActivity({ stowage }) {
+    const { sessions, total } = await stowage.admin.getActivity({ limit: 1 });
+    expect(sessions).toHaveLength(1);
+    expect(total).toBeGreaterThan(1);
+  },
+  async getStatementStatistics({ stowage }) {
+    const answer = await stowage.admin.getStatementStatistics({});
+    expect(answer).toMatchObject({ available: false, statements: [] });
+    expect(answer.advice).toContain('create extension');
+  },
+  async getReplicationStatus({ stowage }) {
+    const { links } = await stowage.admin.getReplicationStatus({});
+    expect(links.filter(({ receiver }) => receiver !== '')).toHaveLength(2);
+  },
+  async getRiskySettings({ stowage }) {
+    const { settings } = await stowage.admin.getRiskySettings({});
+    expect(settings.filter(({ setting }) => setting === 'fsync')).toHaveLength(3);
+  },
+} satisfies Partial<Record<keyof typeof AdminService.method, Row>>;
+
+/** AdminService: how much the server logs, which has no log here. */
+const logRows = {
+  async getLogLevel({ stowage }) {
+    expect(await stowage.admin.getLogLevel({})).toMatchObject({ level: LogLevel.SILENT });
+  },
+  async setLogLevel({ stowage }) {
+    const answer = await stowage.admin.setLogLevel({ level: LogLevel.DEBUG });
+    expect(answer.formerLevel).toBe(LogLevel.SILENT);
+  },
+} satisfies Partial<Record<keyof typeof AdminService.method, Row>>;
+
+const adminRows = { ...reportRows, ...logRows, ...maintenanceRows };
+
+const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows };
 
 /** A row for each method of the descriptors: one that is missing has none, and fails. */
-const cases = [
-  ...[StorageService, ProjectService, ClusterService].flatMap(({ methods }) => methods),
-  ...AdminService.methods.filter(({ localName }) => localName in maintenanceRows),
-].map((method: DescMethod) => ({
-  name: `${method.parent.name}/${method.name}`,
-  row: rows[method.localName as never] as Row | undefined,
-}));
+const cases = [StorageService, ProjectService, ClusterService, AdminService].flatMap(
+  ({ methods }) =>
+    methods.map((method: DescMethod) => ({
+      name: `${method.parent.name}/${method.name}`,
+      row: rows[method.localName as never] as Row | undefined,
+    })),
+);
 
 describe.each(Object.entries(doors))('at %s', (door, address) => {
   it.each(cases)('$name is answered', async ({ name, row }) => {

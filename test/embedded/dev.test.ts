@@ -5,8 +5,12 @@ import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MaintenanceState } from '../../gen/stowage/v1/admin_maintenance_pb.js';
-import { AdminService } from '../../gen/stowage/v1/admin_service_pb.js';
-import { createClient, createTransport, StorageService } from '../../src/client/index.js';
+import {
+  createClient,
+  createStowage,
+  createTransport,
+  StorageService,
+} from '../../src/client/index.js';
 import { until } from '../../src/lib/wait.js';
 import { type DevPlace, type DevServer, mainFile, startDev } from '../support/program.js';
 
@@ -52,8 +56,8 @@ describe('stowage dev', () => {
   });
 
   it('looks after its database as its owner', async () => {
-    const transport = createTransport({ endpoints: server.grpc });
-    const admin = createClient(AdminService, transport);
+    await using stowage = createStowage({ endpoints: server.grpc });
+    const { admin } = stowage;
     const { job } = await admin.analyze({ table: 'projects' });
     const jobId = job?.jobId ?? '';
     const isDone = async () => {
@@ -61,7 +65,17 @@ describe('stowage dev', () => {
       return now?.state === MaintenanceState.SUCCEEDED;
     };
     await until(isDone, { timeoutMs: 10_000, what: 'the table is analyzed' });
-    transport.close();
+  });
+
+  it('counts statements, and shows what sessions of others do', async () => {
+    await using stowage = createStowage({ endpoints: server.grpc });
+    const counted = await stowage.admin.getStatementStatistics({ limit: 1000 });
+    expect(counted).toMatchObject({ available: true, advice: '' });
+    expect(counted.statements.map(({ name }) => name)).toContain('probe');
+    // The superuser's.
+    const texts = counted.statements.map(({ text }) => text);
+    const made = texts.filter((text) => /^create role/.test(text));
+    expect(made.join()).toContain(`password '...'`);
   });
 
   it('refuses a second one on the same data, and says who has it', async () => {
