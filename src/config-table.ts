@@ -134,9 +134,9 @@ export const configTable = {
     schema: parsed(parseDatabaseUrl),
     unit: 'URL',
     help:
-      'The migrator’s connection, which owns the schema; in the form of DATABASE_URL, with the ' +
-      'user postgres and the database stowage where it names none. It must reach the nodes ' +
-      'themselves, past any pooler.',
+      'The migrator’s connection, which owns the schema; vacuum, analyze and reindex use it too. ' +
+      'In the form of DATABASE_URL, with the user postgres and the database stowage where it ' +
+      'names none. It must reach the nodes themselves, past any pooler.',
     secret: true,
   }),
   STOWAGE_MIGRATE: setting({
@@ -186,7 +186,7 @@ export const configTable = {
     schema: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`),
     default: 'info',
     unit: 'level',
-    help: 'How much is logged; failed calls are at warn, others at debug.',
+    help: 'How much is logged: failed calls are at warn, others at info, health at debug.',
   }),
   STOWAGE_METRICS: setting({
     schema: flag,

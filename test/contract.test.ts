@@ -29,7 +29,7 @@ const methods = services.flatMap((service) => service.methods);
  * What touches no data: it is of the answering server's memory, of every server's topology, or of
  * PostgreSQL below the data.
  */
-const ofTopology = new Set(['getTopology', 'watchTopology', 'acceptTimeline']);
+const ofTopology = new Set(['getTopology', 'watchTopology', 'getHealth', 'acceptTimeline']);
 const ofData = methods.filter(
   ({ parent, localName }) => parent !== AdminService && !ofTopology.has(localName),
 );

@@ -11,6 +11,7 @@ export * from '../../gen/stowage/v1/cluster_pb.js';
 export * from '../../gen/stowage/v1/cluster_service_pb.js';
 export * from '../../gen/stowage/v1/error_reason_pb.js';
 export * from '../../gen/stowage/v1/freshness_pb.js';
+export * from '../../gen/stowage/v1/health_pb.js';
 export * from '../../gen/stowage/v1/project_pb.js';
 export * from '../../gen/stowage/v1/project_service_pb.js';
 export * from '../../gen/stowage/v1/storage_list_pb.js';

@@ -88,7 +88,7 @@ export function nodeName({ host, port }: NodeAddress): string {
 export type Purpose = 'unary' | 'streams' | 'inspection' | 'probe';
 
 /** Idle connections speak up after this long, so that firewalls and dead hosts are noticed. */
-const KEEPALIVE_DELAY_MS = 2_000;
+export const KEEPALIVE_DELAY_MS = 2_000;
 
 /**
  * The driver's configuration for a node. Session settings travel in the startup packet: no further
@@ -122,7 +122,7 @@ export function isPooled({ pooler }: Pick<PostgresSettings, 'pooler'>): boolean 
 }
 
 function tlsOptions(
-  settings: PostgresSettings,
+  settings: Pick<PostgresSettings, 'tls'>,
 ): false | { ca?: string; rejectUnauthorized: boolean } {
   if (settings.tls === false) return false;
   const { ca, rejectUnauthorized } = settings.tls;
@@ -163,7 +163,7 @@ export function asDriverClient(client: pg.Client): DriverClient {
 }
 
 /** A connection that speaks the protocol only as far as a cancel request needs. */
-export function createBareConnection(settings: PostgresSettings): DriverConnection {
+export function createBareConnection(settings: Pick<PostgresSettings, 'tls'>): DriverConnection {
   return new pg.Connection({
     ssl: tlsOptions(settings),
   } as pg.ConnectionConfig) as unknown as DriverConnection;

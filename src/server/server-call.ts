@@ -7,6 +7,7 @@ import { isIP } from 'node:net';
 import { StowageError } from '../errors.js';
 import type { Call } from '../postgres/call.js';
 import type { CallContext, MethodDefinition } from '../services/handler.js';
+import type { CallEnded } from '../telemetry/events.js';
 
 /** Transports keep deadlines in whole milliseconds and may find one passed a little early. */
 const clockSlackMs = 5;
@@ -32,6 +33,9 @@ export function methodIn(path: string): string {
 /** Which door a call came through. */
 export type Door = 'grpc' | 'connect';
 
+/** What a call is for the bounds: health is neither, however it is asked. */
+export type CallKind = 'unary' | 'stream' | 'health';
+
 /** A call as a door hands it in. */
 export interface InboundCall {
   readonly door: Door;
@@ -54,6 +58,8 @@ export class ServerCall implements CallContext {
   readonly responseHeaders: CallContext['responseHeaders'];
   requestId = '';
   trace: Call['trace'];
+  /** What ends the call's span; undefined: none is recorded. */
+  onEnd: ((event: CallEnded) => void) | undefined;
   principal = 'anonymous';
   tokens: readonly string[] = [];
   deadlineMs: number;

@@ -3,6 +3,10 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
+  type MaintenanceJob,
+  MaintenanceState,
+} from '../../gen/stowage/v1/admin_maintenance_pb.js';
+import {
   AdminService,
   ClusterService,
   createStowage,
@@ -13,6 +17,7 @@ import {
   StorageService,
   type Stowage,
 } from '../../src/client/index.js';
+import { until } from '../../src/lib/wait.js';
 import { failure, startService, type TestService } from '../support/service.js';
 
 let service: TestService;
@@ -193,6 +198,49 @@ const projectRows: Record<keyof typeof ProjectService.method, Row> = {
   },
 };
 
+/** A job of AdminService, when it is done: each server runs two at a time. */
+async function done({ stowage }: Ground, job: MaintenanceJob | undefined): Promise<MaintenanceJob> {
+  const asked = async () => {
+    const { job: now } = await maintenance(stowage).getMaintenanceJob({ jobId: job?.jobId ?? '' });
+    return now?.state === MaintenanceState.RUNNING ? undefined : now;
+  };
+  return until(asked, { timeoutMs: 20_000, what: 'the job is done' });
+}
+
+const maintenance = ({ admin }: Stowage) => admin;
+
+/** AdminService: what it does for the database. */
+const maintenanceRows = {
+  async vacuum(ground) {
+    const { job } = await maintenance(ground.stowage).vacuum({ table: 'projects', analyze: true });
+    expect(await done(ground, job)).toMatchObject({ state: MaintenanceState.SUCCEEDED });
+  },
+  async analyze(ground) {
+    const { job } = await maintenance(ground.stowage).analyze({ table: 'projects' });
+    expect(await done(ground, job)).toMatchObject({ state: MaintenanceState.SUCCEEDED });
+  },
+  async reindexConcurrently(ground) {
+    const index = 'projects_pkey';
+    const { job } = await maintenance(ground.stowage).reindexConcurrently({ index });
+    expect(await done(ground, job)).toMatchObject({ state: MaintenanceState.SUCCEEDED });
+  },
+  async getMaintenanceJob(ground) {
+    const { job } = await maintenance(ground.stowage).analyze({ table: 'timelines' });
+    expect(await done(ground, job)).toMatchObject({ target: 'timelines' });
+  },
+  async listMaintenanceJobs({ stowage }) {
+    const { jobs } = await maintenance(stowage).listMaintenanceJobs({});
+    expect(jobs.map(({ target }) => target)).toContain('projects_pkey');
+  },
+  async cancelMaintenanceJob(ground) {
+    const admin = maintenance(ground.stowage);
+    const { job } = await admin.analyze({ table: 'timelines' });
+    const ended = await done(ground, job);
+    const answer = await admin.cancelMaintenanceJob({ jobId: ended.jobId });
+    expect(answer.job).toEqual(ended);
+  },
+} satisfies Partial<Record<keyof typeof AdminService.method, Row>>;
+
 const clusterRows: Record<keyof typeof ClusterService.method, Row> = {
   async getTopology({ stowage }) {
     const { topology } = await stowage.cluster.getTopology({});
@@ -204,6 +252,11 @@ const clusterRows: Record<keyof typeof ClusterService.method, Row> = {
       expect(transition).toBeUndefined();
       break;
     }
+  },
+  async getHealth({ stowage }) {
+    const { report } = await stowage.cluster.getHealth({});
+    expect(report).toMatchObject({ canRead: true, canWrite: true });
+    expect(report?.nodes).toHaveLength(3);
   },
   async drainNode({ stowage }) {
     const { topology } = await stowage.cluster.getTopology({});
@@ -267,7 +320,7 @@ const logRows = {
   },
 } satisfies Partial<Record<keyof typeof AdminService.method, Row>>;
 
-const adminRows = { ...reportRows, ...logRows };
+const adminRows = { ...reportRows, ...logRows, ...maintenanceRows };
 
 const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows };
 

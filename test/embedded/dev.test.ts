@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { MaintenanceState } from '../../gen/stowage/v1/admin_maintenance_pb.js';
 import {
   createClient,
   createStowage,
@@ -52,6 +53,18 @@ describe('stowage dev', () => {
     const password = (await readFile(passFile, 'utf8')).trim().split(':').at(-1) ?? '';
     expect(password.length).toBeGreaterThan(20);
     expect(server.output()).not.toContain(password);
+  });
+
+  it('looks after its database as its owner', async () => {
+    await using stowage = createStowage({ endpoints: server.grpc });
+    const { admin } = stowage;
+    const { job } = await admin.analyze({ table: 'projects' });
+    const jobId = job?.jobId ?? '';
+    const isDone = async () => {
+      const { job: now } = await admin.getMaintenanceJob({ jobId });
+      return now?.state === MaintenanceState.SUCCEEDED;
+    };
+    await until(isDone, { timeoutMs: 10_000, what: 'the table is analyzed' });
   });
 
   it('counts statements, and shows what sessions of others do', async () => {

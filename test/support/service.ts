@@ -8,7 +8,7 @@ import { StorageService } from '../../gen/stowage/v1/storage_service_pb.js';
 import { CallError, createStowage, toStowageError } from '../../src/client/index.js';
 import { parseConfig } from '../../src/config.js';
 import { until } from '../../src/lib/wait.js';
-import { type RunningServer, startServer } from '../../src/server/run.js';
+import { type RunningServer, type StartOptions, startServer } from '../../src/server/run.js';
 import { type SharedCluster, sharedCluster } from './cluster.js';
 import { atDatabase, createTestDatabase, openConnection, type TestDatabase } from './database.js';
 
@@ -54,11 +54,13 @@ export interface TestService extends OpenServer {
  * Starts a server on a migrated database.
  * @param nodes `host:port` of each.
  * @param environment is laid over the settings that a test needs.
+ * @param options what it is started with beside its settings.
  */
 export async function openServer(
   database: TestDatabase,
   nodes: readonly string[],
   environment: Readonly<Record<string, string>> = {},
+  options: StartOptions = {},
 ): Promise<OpenServer> {
   const service = new URL(database.serviceUrl ?? '');
   const config = parseConfig({
@@ -66,11 +68,12 @@ export async function openServer(
     POSTGRES_DB: database.name,
     POSTGRES_USER: service.username,
     POSTGRES_PASSWORD: service.password,
+    STOWAGE_ADMIN_URL: database.url,
     STOWAGE_GRPC_ADDRESS: '127.0.0.1:0',
     STOWAGE_HTTP_ADDRESS: '127.0.0.1:0',
     ...environment,
   });
-  const server = await startServer(config);
+  const server = await startServer(config, options);
   const grpcTarget = `127.0.0.1:${server.grpcAddress.port}`;
   const httpUrl = `http://127.0.0.1:${server.httpAddress.port}`;
   const stowage = createStowage({ endpoints: grpcTarget });
@@ -105,6 +108,7 @@ export async function openServer(
 export async function startService(
   environment: Readonly<Record<string, string>> = {},
   cluster: Pick<SharedCluster, 'nodes'> = sharedCluster(),
+  options: StartOptions = {},
 ): Promise<TestService> {
   const primary = cluster.nodes.find(({ role }) => role === 'primary');
   if (primary === undefined) throw new Error('the shared cluster has no primary');
@@ -112,7 +116,7 @@ export async function startService(
   const nodes = cluster.nodes.map(({ host, port }) => `${host}:${port}`);
   const caughtUp = () => waitForStandbys(database, cluster);
   await caughtUp();
-  const opened = await openServer(database, nodes, environment);
+  const opened = await openServer(database, nodes, environment, options);
   const connection = await database.connect();
   return {
     ...opened,
