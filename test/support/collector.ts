@@ -42,12 +42,14 @@ export interface Collector extends AsyncDisposable {
 export async function openCollector(): Promise<Collector> {
   const pushes: Push[] = [];
   const sockets = new Set<Socket>();
-  const server = http.createServer(async (request, response) => {
+  const server = http.createServer((request, response) => {
     const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    if (collector.isSilent) return;
-    pushes.push(pushOf(request, JSON.parse(Buffer.concat(chunks).toString())));
-    response.setHeader('content-type', 'application/json').end('{}');
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      if (collector.isSilent) return;
+      pushes.push(pushOf(request, JSON.parse(Buffer.concat(chunks).toString())));
+      response.setHeader('content-type', 'application/json').end('{}');
+    });
   });
   server.on('connection', (socket) => {
     sockets.add(socket);
