@@ -26,6 +26,8 @@ export interface FailingService {
   lineTo(name: string): TcpProxy;
   /** The letter of a node by what the server calls it; undefined for another. */
   nameOf(address: string): string | undefined;
+  /** `http://127.0.0.1:port` of the HTTP door. */
+  readonly httpUrl: string;
   /** Records an object, and resolves once every node has it. */
   recordEverywhere(objectKey: string): Promise<void>;
 }
@@ -150,6 +152,10 @@ class HookedService implements FailingService {
     const line = this.#lines.get(name);
     if (line === undefined) throw new Error(`there is no line to ${name}`);
     return line;
+  }
+
+  get httpUrl(): string {
+    return this.#there.server.httpUrl;
   }
 
   async recordEverywhere(objectKey: string): Promise<void> {
