@@ -31,6 +31,8 @@ export interface Collector extends AsyncDisposable {
   readonly pushes: readonly Push[];
   /** Takes connections and answers nothing. */
   isSilent: boolean;
+  /** Answers 400 to what it takes. */
+  isRefusing: boolean;
   /** Resolves at the next push that is told whole. */
   nextPush(): Promise<Push>;
   down(): Promise<void>;
@@ -48,7 +50,8 @@ export async function openCollector(): Promise<Collector> {
     request.on('end', () => {
       if (collector.isSilent) return;
       pushes.push(pushOf(request, JSON.parse(Buffer.concat(chunks).toString())));
-      response.setHeader('content-type', 'application/json').end('{}');
+      response.writeHead(collector.isRefusing ? 400 : 200, { 'content-type': 'application/json' });
+      response.end('{}');
     });
   });
   server.on('connection', (socket) => {
@@ -70,6 +73,7 @@ export async function openCollector(): Promise<Collector> {
     url: `http://127.0.0.1:${port}`,
     pushes,
     isSilent: false,
+    isRefusing: false,
     nextPush: async () => {
       const { length } = pushes;
       return until(() => pushes[length], { timeoutMs: 10_000, what: 'a push has come' });
