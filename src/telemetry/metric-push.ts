@@ -58,7 +58,8 @@ export class MetricPush {
       this.#isDown ? undefined : this.#push(),
     );
     await settlesWithin(ending, pushTimeoutMs);
-    void this.#exporter.shutdown();
+    // It waits for what is still on its way, which has a bound of its own.
+    this.#exporter.shutdown().catch(() => undefined);
   }
 
   /** Never rejects. */

@@ -31,6 +31,8 @@ export interface Collector extends AsyncDisposable {
   readonly pushes: readonly Push[];
   /** Takes connections and answers nothing. */
   isSilent: boolean;
+  /** Answers 400 to what it takes. */
+  isRefusing: boolean;
   /** Resolves at the next push that is told whole. */
   nextPush(): Promise<Push>;
   down(): Promise<void>;
@@ -42,12 +44,15 @@ export interface Collector extends AsyncDisposable {
 export async function openCollector(): Promise<Collector> {
   const pushes: Push[] = [];
   const sockets = new Set<Socket>();
-  const server = http.createServer(async (request, response) => {
+  const server = http.createServer((request, response) => {
     const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    if (collector.isSilent) return;
-    pushes.push(pushOf(request, JSON.parse(Buffer.concat(chunks).toString())));
-    response.setHeader('content-type', 'application/json').end('{}');
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      if (collector.isSilent) return;
+      pushes.push(pushOf(request, JSON.parse(Buffer.concat(chunks).toString())));
+      response.writeHead(collector.isRefusing ? 400 : 200, { 'content-type': 'application/json' });
+      response.end('{}');
+    });
   });
   server.on('connection', (socket) => {
     sockets.add(socket);
@@ -68,6 +73,7 @@ export async function openCollector(): Promise<Collector> {
     url: `http://127.0.0.1:${port}`,
     pushes,
     isSilent: false,
+    isRefusing: false,
     nextPush: async () => {
       const { length } = pushes;
       return until(() => pushes[length], { timeoutMs: 10_000, what: 'a push has come' });
