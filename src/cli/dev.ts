@@ -6,11 +6,12 @@
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import { Command } from 'commander';
-import type { Address, Config, PostgresSettings } from '../config.js';
+import type { Address, AdminLogin, Config, PostgresSettings } from '../config.js';
 import { type EmbeddedCluster, startCluster } from '../embedded/index.js';
+import { parseDatabaseUrl } from '../lib/database-url.js';
 import { shellWord } from '../lib/shell-word.js';
 import { migrateUp } from '../postgres/migrate.js';
-import { createServiceLogin } from '../postgres/service-login.js';
+import { createServiceLogin, showStatistics } from '../postgres/service-login.js';
 import { type RunningServer, type StartOptions, startServer } from '../server/run.js';
 import { shutdownAsked } from '../server/shutdown.js';
 import { readyLine, type ServeDependencies } from './serve.js';
@@ -68,6 +69,7 @@ async function serveCluster(
   }
   const password = randomBytes(24).toString('base64url');
   await createServiceLogin(owner, { user, password });
+  await showStatistics(owner, user);
   // Standbys know the login once they have replayed it.
   await cluster.waitUntilCaughtUp();
   const postgres: PostgresSettings = {
@@ -79,7 +81,15 @@ async function serveCluster(
     tls: false,
     pooler: 'none',
   };
-  return startServer({ ...config, postgres }, { log, version });
+  const admin = ownersLogin(owner, postgres);
+  return startServer({ ...config, postgres, admin }, { log, version });
+}
+
+/** The superuser's, at whichever node is the primary. */
+function ownersLogin(url: string, { nodes, connectTimeoutMs }: PostgresSettings): AdminLogin {
+  const { user = '', password } = parseDatabaseUrl(url);
+  const rest = { tls: false, connectTimeoutMs, passwordSource: undefined } as const;
+  return { nodes, database, user, password, ...rest };
 }
 
 /** Finds out before a cluster is started for nothing. */

@@ -54,6 +54,9 @@ const unaryTwins: Readonly<Record<string, string>> = {
   '/stowage.v1.StorageService/IngestObjects': 'stowage.v1.StorageService/BatchRecordObjects',
 };
 
+/** How long a reader may take to read a page. */
+const pageTimeoutMs = 10_000;
+
 /** A door that listens. */
 export interface ConnectDoor extends ClosableDoor {
   readonly address: Address;
@@ -148,8 +151,12 @@ class Door {
       response.writeHead(204, { ...preflightHeaders }).end();
       return;
     }
-    const authorization = headerOf(request, 'authorization');
-    const page = this.#pages(pathOf(request), request.method ?? '', authorization);
+    const page = this.#pages({
+      path: pathOf(request),
+      method: request.method ?? '',
+      authorization: headerOf(request, 'authorization'),
+      onGone: (listener) => response.once('close', listener),
+    });
     if (page === undefined) {
       await this.#call(exchange);
     } else {
@@ -325,6 +332,8 @@ function pathOf(request: Request): string {
 }
 
 function writePage(response: Response, { status, contentType, text, headers }: PageAnswer): void {
+  const timer = setTimeout(() => response.destroy(), pageTimeoutMs);
+  response.once('close', () => clearTimeout(timer));
   const standard = { 'content-type': contentType, 'cache-control': 'no-store' };
   response.writeHead(status, { ...standard, ...headers });
   response.end(text);

@@ -8,6 +8,7 @@ import { HealthReportSchema } from '../../gen/stowage/v1/health_pb.js';
 import { healthMessage } from '../services/health-messages.js';
 import type { HealthReport } from '../store/health/report.js';
 import type { HealthReporter } from '../store/health/reporter.js';
+import type { Metrics } from '../telemetry/metrics.js';
 import { bearerCheck } from './bearer.js';
 import { figuresOf } from './figures.js';
 import type { Health } from './health.js';
@@ -31,23 +32,44 @@ export interface Page {
 /** Pages by their paths. */
 export type Pages = Readonly<Record<string, Page>>;
 
+/** A request for what may be a page. */
+export interface PageRequest {
+  readonly path: string;
+  readonly method: string;
+  readonly authorization: string | undefined;
+  /** Calls the listener once the answer has left, or its caller has. */
+  onGone(listener: () => void): void;
+}
+
 /** Finds out what a request for a page is answered; undefined: there is no such page. */
-export type PageServer = (
-  path: string,
-  method: string,
-  authorization: string | undefined,
-) => PageAnswer | Promise<PageAnswer> | undefined;
+export type PageServer = (request: PageRequest) => PageAnswer | Promise<PageAnswer> | undefined;
+
+/** Answers of one page at a time that have not left: what readers who do not read may cost. */
+const answersMax = 10;
 
 /** Serves pages to whoever may see them. */
 export function servePages(pages: Pages, token: string | undefined): PageServer {
   const isBearer = bearerCheck(token);
-  return (path, method, authorization) => {
+  const answering = new Map<string, number>();
+  return ({ path, method, authorization, onGone }) => {
     const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
     if (page === undefined) return undefined;
     if (method !== 'GET' && method !== 'HEAD') return notAllowed(method);
     const isTrusted = isBearer(authorization);
-    return page.isGuarded && !isTrusted ? unauthenticated() : page.show(isTrusted);
+    if (page.isGuarded && !isTrusted) return unauthenticated();
+    const others = answering.get(path) ?? 0;
+    if (others >= answersMax) return crowded();
+    answering.set(path, others + 1);
+    onGone(() => answering.set(path, (answering.get(path) ?? 1) - 1));
+    return page.show(isTrusted);
   };
+}
+
+/** The page of metrics. */
+export function metricsPages(metrics: Pick<Metrics, 'text'>): Pages {
+  const contentType = 'text/plain; version=0.0.4; charset=utf-8';
+  const show = async () => ({ status: 200, contentType, text: await metrics.text() });
+  return { '/metrics': { isGuarded: true, show } };
 }
 
 /** The pages of health. */
@@ -116,6 +138,11 @@ function glanceOf(report: HealthReport, isTrusted: boolean): object {
 function notAllowed(method: string): PageAnswer {
   const message = `${method} is not how a page is asked for; use GET`;
   return { ...jsonPage(405, { message }), headers: { allow: 'GET, HEAD' } };
+}
+
+function crowded(): PageAnswer {
+  const message = `${answersMax} answers of the page are on their way; ask again later`;
+  return { ...jsonPage(503, { message }), headers: { 'retry-after': '1' } };
 }
 
 function unauthenticated(): PageAnswer {

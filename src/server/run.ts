@@ -4,26 +4,28 @@ import type { Address, Config } from '../config.js';
 import { StowageError } from '../errors.js';
 import { ensurePartitions } from '../jobs/ensure-partitions.js';
 import { createJobs } from '../jobs/jobs.js';
+import { createMaintenance } from '../jobs/maintenance.js';
 import { NEVER } from '../lib/interruption.js';
 import { topologyChannel } from '../postgres/events.js';
 import { createRouter } from '../postgres/router.js';
 import type { Reloadable, RouterHandle, RouterOptions } from '../postgres/router-handle.js';
 import type { ServiceDefinition } from '../services/handler.js';
-import { createServices } from '../services/index.js';
 import type { ServerVitals } from '../store/health/report.js';
 import { HealthReporter } from '../store/health/reporter.js';
 import type { Log } from '../telemetry/log.js';
+import { createApi } from './api.js';
 import { type ConnectDoor, openConnectDoor } from './connect.js';
 import { startOnDatabase } from './database-wait.js';
 import { type GrpcDoor, openGrpcDoor } from './grpc.js';
 import { Health, type HealthSource } from './health.js';
-import { healthPages, type PageServer, servePages } from './pages.js';
+import { type Outside, openOutside } from './outside.js';
+import { healthPages, metricsPages, type PageServer, servePages } from './pages.js';
 import { Pipeline } from './pipeline.js';
 import { reflectionServices } from './reflection.js';
 import { Reloader } from './reload.js';
 import { closeInOrder } from './shutdown.js';
 import { warmValidation } from './validation.js';
-import { Vitals } from './vitals.js';
+import type { Vitals } from './vitals.js';
 
 /** A server that serves. */
 export interface RunningServer {
@@ -62,68 +64,53 @@ export interface StartOptions {
  *   address is taken
  */
 export async function startServer(
-  { postgres, server, telemetry }: RunSettings,
-  { onWaiting = () => undefined, makeRouter = createRouter, log, version = '' }: StartOptions = {},
+  { postgres, server, admin, telemetry }: RunSettings,
+  options: StartOptions = {},
 ): Promise<RunningServer> {
+  const { onWaiting = () => undefined, makeRouter = createRouter, log, version = '' } = options;
   const router = makeRouter(postgres, {
     streamIdleTimeoutMs: server.streamIdleTimeoutMs,
     ...slowStatements(telemetry),
   });
-  const vitals = new Vitals();
+  let outside: Outside | undefined;
   try {
     await startOnDatabase(router, onWaiting);
     // Rows of today must have their place before the first is taken.
     if (router.topology().hasPrimary) await ensurePartitions(router, NEVER);
+    const pipeline = new Pipeline(server);
+    outside = await openOutside(telemetry, { router, pipeline, log });
+    const maintenance = createMaintenance(admin);
+    const parts = { router, pipeline, outside, maintenance, log, version };
     const reloader = new Reloader(router, postgres, server.shutdownGraceMs);
-    return {
-      ...(await serve(router, server, { log, version, vitals })),
-      reload: (read) => reloader.reload(read),
-    };
+    return { ...(await serve(server, parts)), reload: (read) => reloader.reload(read) };
   } catch (error) {
-    vitals.close();
+    await outside?.close();
     await router.close(0);
     throw error;
   }
 }
 
-interface Surroundings {
-  readonly log: Log | undefined;
+interface Parts extends Pick<StartOptions, 'log'> {
+  readonly router: RouterHandle;
+  readonly pipeline: Pipeline;
+  readonly outside: Outside;
+  readonly maintenance: ReturnType<typeof createMaintenance>;
   readonly version: string;
-  readonly vitals: Vitals;
 }
 
 async function serve(
-  router: RouterHandle,
   settings: RunSettings['server'],
-  { log, version, vitals }: Surroundings,
+  { router, pipeline, outside, maintenance, log, version }: Parts,
 ): Promise<Omit<RunningServer, 'reload'>> {
-  // A watch never ends by itself and loses nothing: no shutdown waits for it.
   const stopping = new AbortController();
-  const pipeline = new Pipeline(settings);
+  const { signal } = stopping;
   const reporter = new HealthReporter({
     cluster: router,
-    server: () => serverVitals(vitals, version, pipeline, stopping.signal),
-    signal: stopping.signal,
+    server: () => serverVitals(outside.vitals, version, pipeline, signal),
+    signal,
   });
-  const api = createServices({
-    router,
-    cluster: {
-      topology: () => router.topology(),
-      acceptTimeline: (...args) => router.acceptTimeline(...args),
-      inspect: (...args) => router.inspect(...args),
-      watch: (signal, heartbeatMs) =>
-        router.watch(AbortSignal.any([signal, stopping.signal]), heartbeatMs),
-    },
-    health: reporter,
-    sealer: router.sealer,
-    heartbeatMs: settings.streamHeartbeatMs,
-    logLevel: {
-      get: () => log?.level ?? 'silent',
-      set: (level) => {
-        if (log !== undefined) log.level = level;
-      },
-    },
-  });
+  const { streamHeartbeatMs: heartbeatMs, authToken } = settings;
+  const api = createApi({ router, reporter, maintenance, log, heartbeatMs, stopping: signal });
   const health = new Health(
     healthSource(router),
     api.map(({ descriptor }) => descriptor.typeName),
@@ -131,19 +118,23 @@ async function serve(
   const known = [...api, health.service()];
   const services = [...known, ...reflectionServices(known.map(({ descriptor }) => descriptor))];
   warmValidation(services.flatMap(({ descriptor }) => descriptor.methods));
-  const pages = servePages(healthPages(health, reporter), settings.authToken);
-  const [grpc, connect] = await openDoors(settings, services, pipeline, pages);
+  const pages = servePages(
+    { ...healthPages(health, reporter), ...(outside.metrics && metricsPages(outside.metrics)) },
+    authToken,
+  );
+  const doors = await openDoors(settings, services, pipeline, pages);
   const jobs = createJobs(router, settings);
   jobs.start();
   let closing: Promise<void> | undefined;
+  const [grpc, connect] = doors;
   return {
     grpcAddress: grpc.address,
     httpAddress: connect.address,
     close: () => {
       const { shutdownGraceMs: graceMs } = settings;
       stopping.abort(new StowageError('DRAINING'));
-      vitals.close();
-      closing ??= closeInOrder({ health, doors: [grpc, connect], pipeline, jobs, router, graceMs });
+      const parts = { health, doors, pipeline, jobs, maintenance, router, outside, graceMs };
+      closing ??= closeInOrder(parts);
       return closing;
     },
   };

@@ -1,5 +1,6 @@
 /** What the functions of this room work on. */
 
+import type { Maintenance } from '../postgres/maintenance.js';
 import type { Router } from '../postgres/router-api.js';
 import type { RouterHandle } from '../postgres/router-handle.js';
 import type { Sealer } from '../postgres/sealed.js';
@@ -31,4 +32,6 @@ export interface LogLevelControl {
 /** What operators look at and look after. */
 export interface AdminStore extends ClusterStore {
   readonly logLevel: LogLevelControl;
+  /** The answering server's jobs. */
+  readonly maintenance: Pick<Maintenance, 'begin' | 'get' | 'list' | 'cancel'>;
 }
