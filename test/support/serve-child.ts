@@ -10,13 +10,15 @@ import { mainFile } from './program.js';
 export interface ServeChild extends AsyncDisposable {
   /** `127.0.0.1:port` of the gRPC door, the same after every start. */
   readonly grpc: string;
+  /** `127.0.0.1:port` of the HTTP door, likewise. */
+  readonly http: string;
   /** Starts it again after a kill, and waits until it is ready. */
   start(): Promise<void>;
   /** Ends it as a power cut would. */
   kill(): Promise<void>;
   /** Has it read its settings again. */
   hangUp(): void;
-  /** What it has printed and logged since its start, the last 20,000 characters. */
+  /** What it has printed and logged since its start, the last million characters. */
   said(): string;
 }
 
@@ -56,7 +58,7 @@ export async function startServe(
       },
     });
     const collect = (chunk: Buffer): void => {
-      output = (output + chunk.toString()).slice(-20_000);
+      output = (output + chunk.toString()).slice(-1_000_000);
     };
     child.stdout?.on('data', collect);
     child.stderr?.on('data', collect);
@@ -70,6 +72,7 @@ export async function startServe(
   await start();
   return {
     grpc,
+    http,
     start,
     kill: () => end('SIGKILL'),
     hangUp: () => void child?.kill('SIGHUP'),
