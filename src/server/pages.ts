@@ -110,14 +110,17 @@ function statusOf({ status }: HealthReport): number {
   return status === 'down' ? 503 : 200;
 }
 
-/** Addresses are for who has the token: names of nodes, and messages, which repeat them. */
+/**
+ * For who has the token only: names of nodes, which are addresses, messages, which repeat them, and
+ * the version, which tells what to attack.
+ */
 function glanceOf(report: HealthReport, isTrusted: boolean): object {
   const { status, canRead, canWrite, server, topology, findings } = report;
   return {
     status: status.toUpperCase(),
     read: canRead,
     write: canWrite,
-    version: server.version,
+    ...(isTrusted ? { version: server.version } : {}),
     nodes: topology.nodes.map(({ name, state, lagMs, isDrained }) => ({
       ...(isTrusted ? { name } : {}),
       state: state.toUpperCase(),

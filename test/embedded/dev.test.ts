@@ -55,6 +55,20 @@ describe('stowage dev', () => {
     expect(server.output()).not.toContain(password);
   });
 
+  it('tells its version and its cluster by its health', async () => {
+    const answer = await fetch(`http://${server.http}/health/database`);
+    const { version } = JSON.parse(await readFile('package.json', 'utf8'));
+    const report = (await answer.json()) as {
+      server: object;
+      nodes: { node: { state: string } }[];
+    };
+    expect(report.server).toMatchObject({ version });
+    expect(report.nodes.map(({ node }) => node.state)).toEqual([
+      'NODE_STATE_PRIMARY',
+      'NODE_STATE_STANDBY',
+    ]);
+  });
+
   it('looks after its database as its owner', async () => {
     await using stowage = createStowage({ endpoints: server.grpc });
     const { admin } = stowage;
