@@ -7,9 +7,9 @@ import type { DescMessage, DescMethod, Message } from '@bufbuild/protobuf';
 import { StowageError } from '../errors.js';
 import type { Answer, MethodDefinition } from '../services/handler.js';
 import { Handover } from './handover.js';
-import { type InboundCall, ServerCall } from './server-call.js';
+import { type CallKind, type InboundCall, ServerCall } from './server-call.js';
 import { toStowageError } from './status.js';
-import { createSteps, type Step, type StepSettings } from './steps.js';
+import { createSteps, kindOf, type Step, type StepSettings } from './steps.js';
 import { decodeRequest } from './validation.js';
 
 /** A request as a door has it: protobuf bytes, or a message where its codec made one. */
@@ -50,6 +50,15 @@ export class Pipeline {
   /** Calls that have not ended. */
   get inFlight(): number {
     return this.#calls.size;
+  }
+
+  /** The same by kind; counted when it is asked, for calls come far more often. */
+  inFlightByKind(): Record<CallKind, number> {
+    const counts = { unary: 0, stream: 0, health: 0 };
+    for (const call of this.#calls) {
+      counts[kindOf(call)] += 1;
+    }
+    return counts;
   }
 
   /** Begins a call. Its steps are entered by what runs it, so this never throws. */

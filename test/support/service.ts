@@ -1,6 +1,7 @@
 /** A whole server on a database of its own in the shared cluster, with clients of both doors. */
 import { type Client, ConnectError, createClient, type Transport } from '@connectrpc/connect';
 import { createConnectTransport, Http2SessionManager } from '@connectrpc/connect-node';
+import { AdminService } from '../../gen/stowage/v1/admin_service_pb.js';
 import { ClusterService } from '../../gen/stowage/v1/cluster_service_pb.js';
 import { ProjectService } from '../../gen/stowage/v1/project_service_pb.js';
 import { StorageService } from '../../gen/stowage/v1/storage_service_pb.js';
@@ -23,6 +24,7 @@ export interface Clients {
   readonly storage: Client<typeof StorageService>;
   readonly projects: Client<typeof ProjectService>;
   readonly cluster: Client<typeof ClusterService>;
+  readonly admin: Client<typeof AdminService>;
 }
 
 /** A running server and the ways to it. */
@@ -66,6 +68,7 @@ export async function openServer(
     POSTGRES_DB: database.name,
     POSTGRES_USER: service.username,
     POSTGRES_PASSWORD: service.password,
+    STOWAGE_ADMIN_URL: database.url,
     STOWAGE_GRPC_ADDRESS: '127.0.0.1:0',
     STOWAGE_HTTP_ADDRESS: '127.0.0.1:0',
     ...environment,
@@ -131,6 +134,7 @@ const clientsOf = (transport: Transport): Clients => ({
   storage: createClient(StorageService, transport),
   projects: createClient(ProjectService, transport),
   cluster: createClient(ClusterService, transport),
+  admin: createClient(AdminService, transport),
 });
 
 async function waitForStandbys(
