@@ -8,19 +8,17 @@ const causesMax = 3;
 const messageCharactersMax = 1000;
 const stackCharactersMax = 4000;
 
-/** An error in the log. */
-export interface LoggedError {
-  readonly type: string;
-  readonly message: string;
-  readonly code?: string;
-  readonly stack?: string;
-  /** Facts of PostgreSQL's that name parts of the schema, never values. */
-  readonly [fact: string]: unknown;
-  readonly cause?: unknown;
-}
-
-/** What is logged of an error of PostgreSQL's; `detail` and `where`, for two, hold data. */
-const facts = ['severity', 'schema', 'table', 'column', 'dataType', 'constraint', 'routine'];
+/** Names, never values: PostgreSQL's `detail`, `where` and other texts hold data. */
+const facts = [
+  'reason',
+  'severity',
+  'schema',
+  'table',
+  'column',
+  'dataType',
+  'constraint',
+  'routine',
+];
 
 /** What the log writes of whatever was thrown. */
 export function serializeError(thrown: unknown): unknown {
@@ -67,5 +65,6 @@ function framesOf({ stack = '' }: Error): string {
 
 function textOf(error: Error, key: string): string | undefined {
   const value: unknown = Reflect.get(error, key);
+  if (typeof value === 'number') return String(value);
   return typeof value === 'string' && value !== '' ? value : undefined;
 }

@@ -1,7 +1,7 @@
 /** A collector of traces, as far as tests need one: takes OTLP as JSON over HTTP and keeps it. */
 
 import { once } from 'node:events';
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 /** A span as tests look at it. */
@@ -38,7 +38,7 @@ export async function startCollector(
 ): Promise<Collector> {
   const spans: CollectedSpan[] = [];
   const headers: IncomingMessage['headers'][] = [];
-  const server = createServer(async (request, response) => {
+  const take = async (request: IncomingMessage, response: ServerResponse) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     headers.push(request.headers);
@@ -48,6 +48,9 @@ export async function startCollector(
     }
     if (request.url === '/v1/traces') spans.push(...spansIn(Buffer.concat(chunks).toString()));
     response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+  };
+  const server = createServer((request, response) => {
+    void take(request, response);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -62,8 +62,10 @@ describe('serializeError', () => {
   });
 
   it('leaves out what a collector or a caller hung on to an error', () => {
-    const error = Object.assign(new Error('Unauthorized'), { data: secret, headers: secret });
-    expect(JSON.stringify(serializeError(error))).not.toContain(secret);
+    const hung = { code: 401, data: secret, headers: secret };
+    const error = serializeError(Object.assign(new Error('Unauthorized'), hung));
+    expect(error).toMatchObject({ message: 'Unauthorized', code: '401' });
+    expect(JSON.stringify(error)).not.toContain(secret);
     expect(JSON.stringify(serializeError({ password: secret }))).not.toContain(secret);
   });
 
