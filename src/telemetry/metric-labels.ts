@@ -40,7 +40,9 @@ export const labelTable = {
   'stowage.kind': { help: 'kind of a call', values: ['unary', 'stream', 'health'] },
   'stowage.statement': {
     help: 'statement',
-    values: 'those of [statements.md](statements.md), and `transaction` for the whole of one',
+    values:
+      'those of [statements.md](statements.md), `transaction` for the whole of one, and ' +
+      '`explain` for the plan of a slow one',
   },
   'error.type': {
     help: 'reason why a statement failed',
