@@ -7,10 +7,9 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import {
+  AlwaysOnSampler,
   BasicTracerProvider,
   BatchSpanProcessor,
-  ParentBasedSampler,
-  TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace-base';
 import type { OtlpSettings } from '../config-telemetry.js';
 import { settlesWithin } from '../lib/interruption.js';
@@ -51,7 +50,7 @@ export function startTraces(settings: TraceSettings, logger: Logger | undefined)
   });
   const provider = new BasicTracerProvider({
     resource: resourceNamed(serviceName),
-    sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(ratio) }),
+    sampler: new AlwaysOnSampler(),
     spanProcessors: [
       new BatchSpanProcessor(new WatchedExporter(exporter, logger), {
         maxQueueSize: queueMax,
@@ -61,7 +60,7 @@ export function startTraces(settings: TraceSettings, logger: Logger | undefined)
       }),
     ],
   });
-  const spans = new CallSpans(provider.getTracer('stowage'));
+  const spans = new CallSpans(provider.getTracer('stowage'), ratio);
   const stopCalls = onCallStarted((event) => spans.begin(event));
   const onStatement = (message: unknown) => spans.statement(message as StatementEnded);
   subscribe('stowage:postgres:query', onStatement);
