@@ -22,7 +22,7 @@ export interface QueryEvent {
   readonly rows: number | undefined;
   /** From 1; of one that is repeated elsewhere, or run again, each attempt has its event. */
   readonly attempt: number;
-  /** A read that the primary did because no standby that is there was fresh enough, or answered. */
+  /** A read that the primary did because no standby of several nodes was fresh enough, or up. */
   readonly isFallback: boolean;
   readonly requestId: string;
   /** The call's span; undefined: the call is in no trace. */
