@@ -49,7 +49,10 @@ export const labelTable = {
     values: 'those of [errors.md](errors.md); none where it did not',
   },
   'stowage.node': { help: 'node, as the settings name it', values: 'the nodes of the settings' },
-  'stowage.pool': { help: 'pool of a node', values: ['unary', 'streams'] },
+  'stowage.pool': {
+    help: 'pool of a node; `inspection` is the one connection for looks at the node itself',
+    values: ['unary', 'streams', 'inspection'],
+  },
   'db.client.connection.state': {
     help: 'state of a connection: whether a call has it',
     values: ['used', 'idle'],
