@@ -10,6 +10,8 @@ import { mainFile } from './program.js';
 export interface ServeChild extends AsyncDisposable {
   /** `127.0.0.1:port` of the gRPC door, the same after every start. */
   readonly grpc: string;
+  /** `127.0.0.1:port` of the HTTP door, the same after every start. */
+  readonly http: string;
   /** Starts it again after a kill, and waits until it is ready. */
   start(): Promise<void>;
   /** Ends it as a power cut would. */
@@ -70,6 +72,7 @@ export async function startServe(
   await start();
   return {
     grpc,
+    http,
     start,
     kill: () => end('SIGKILL'),
     hangUp: () => void child?.kill('SIGHUP'),
