@@ -10,7 +10,7 @@ import { mainFile } from './program.js';
 export interface ServeChild extends AsyncDisposable {
   /** `127.0.0.1:port` of the gRPC door, the same after every start. */
   readonly grpc: string;
-  /** `127.0.0.1:port` of the HTTP door, the same after every start. */
+  /** `127.0.0.1:port` of the HTTP door, likewise. */
   readonly http: string;
   /** Starts it again after a kill, and waits until it is ready. */
   start(): Promise<void>;
@@ -18,7 +18,7 @@ export interface ServeChild extends AsyncDisposable {
   kill(): Promise<void>;
   /** Has it read its settings again. */
   hangUp(): void;
-  /** What it has printed and logged since its start, the last 20,000 characters. */
+  /** What it has printed and logged since its start, the last million characters. */
   said(): string;
 }
 
@@ -58,7 +58,7 @@ export async function startServe(
       },
     });
     const collect = (chunk: Buffer): void => {
-      output = (output + chunk.toString()).slice(-20_000);
+      output = (output + chunk.toString()).slice(-1_000_000);
     };
     child.stdout?.on('data', collect);
     child.stderr?.on('data', collect);
