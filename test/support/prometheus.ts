@@ -10,8 +10,8 @@ import { freePort } from './free-port.js';
 
 const folder = join(import.meta.dirname, '..', '..', 'deploy', 'prometheus');
 
-/** How often it looks. */
-export const SCRAPE_MS = 500;
+/** How often it looks, and how long one look may take: long enough for a machine that is busy. */
+const often = '1s';
 
 /** One series of an answer, with its last value. */
 export interface Sample {
@@ -127,7 +127,6 @@ export async function startPrometheus(target: string, tokenFile: string): Promis
 
 async function configuration(target: string, tokenFile: string): Promise<string> {
   const text = await readFile(join(folder, 'prometheus.yml'), 'utf8');
-  const often = `${SCRAPE_MS}ms`;
   return text
     .replace(/scrape_interval: .*/, `scrape_interval: ${often}`)
     .replace(/scrape_timeout: .*/, `scrape_timeout: ${often}`)
