@@ -1,5 +1,5 @@
-// `npm run docs`: renders docs/errors.md, docs/config.md and docs/statements.md from the tables in
-// src. With `--check` it writes nothing and fails when a page is not what its table says.
+// `npm run docs`: renders docs/errors.md, config.md, statements.md and metrics.md from the tables
+// in src. With `--check` it writes nothing and fails when a page is not what its table says.
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -7,12 +7,16 @@ import { Code } from '../gen/google/rpc/code_pb.js';
 import { configTable, type Setting } from '../src/config-table.js';
 import { errorTable } from '../src/errors.js';
 import { statements } from '../src/postgres/statement.js';
+import { type Metric, prometheusLabel, prometheusName } from '../src/telemetry/metric.js';
+import { type LabelName, labelTable } from '../src/telemetry/metric-labels.js';
+import { metricGroups } from '../src/telemetry/metric-table.js';
 import {
   compose,
   enumComments,
   marker,
   renderConfig,
   renderErrors,
+  renderMetrics,
   renderStatements,
   type StatementEntry,
 } from './lib/docs-pages.js';
@@ -77,6 +81,25 @@ async function filesThatRegister(): Promise<string[]> {
   return paths.sort();
 }
 
+function metrics(): Promise<string> {
+  const groups = Object.entries(metricGroups).map(([title, group]) => {
+    const rows = Object.entries<Metric>(group).map(([name, metric]) => ({
+      name: prometheusName(name, metric),
+      kind: metric.instrument.replace('observable', '').toLowerCase(),
+      labels: metric.labels.map(prometheusLabel),
+      help: metric.help,
+      action: metric.action,
+    }));
+    return [title, rows] as const;
+  });
+  const labels = Object.entries(labelTable).map(([name, { help, values }]) => ({
+    name: prometheusLabel(name as LabelName),
+    help,
+    values: typeof values === 'string' ? values : values.map((value) => `\`${value}\``).join(', '),
+  }));
+  return Promise.resolve(renderMetrics(new Map(groups), labels));
+}
+
 const pages: readonly Page[] = [
   {
     path: 'docs/errors.md',
@@ -89,6 +112,10 @@ const pages: readonly Page[] = [
   {
     path: 'docs/statements.md',
     render: registered,
+  },
+  {
+    path: 'docs/metrics.md',
+    render: metrics,
   },
 ];
 

@@ -134,9 +134,9 @@ export const configTable = {
     schema: parsed(parseDatabaseUrl),
     unit: 'URL',
     help:
-      'The migrator’s connection, which owns the schema; in the form of DATABASE_URL, with the ' +
-      'user postgres and the database stowage where it names none. It must reach the nodes ' +
-      'themselves, past any pooler.',
+      'The migrator’s connection, which owns the schema; vacuum, analyze and reindex use it too. ' +
+      'In the form of DATABASE_URL, with the user postgres and the database stowage where it ' +
+      'names none. It must reach the nodes themselves, past any pooler.',
     secret: true,
   }),
   STOWAGE_MIGRATE: setting({

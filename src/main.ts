@@ -3,6 +3,7 @@
 
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
+import { adminCommand } from './cli/admin.js';
 import { devCommand } from './cli/dev.js';
 import { doctorCommand } from './cli/doctor.js';
 import { duCommand } from './cli/du.js';
@@ -33,6 +34,7 @@ const ownersDatabase = () => ownersLogin(loadConfig());
 const serving = {
   config: loadConfig,
   startLog: ({ logLevel }: Config) => startLog(logLevel),
+  version,
   print,
 };
 
@@ -42,6 +44,7 @@ const serving = {
  */
 const readings: ReadonlySet<string> = new Set([
   ...['ls', 'get', 'search', 'du', 'stats', 'list', 'status', 'topology'],
+  ...['database', 'tables', 'indexes', 'activity', 'statements', 'replication', 'settings', 'jobs'],
 ]);
 /** The exit code where the reader goes; help and version are read before a command is known. */
 let goneReaderCode = 0;
@@ -67,8 +70,9 @@ async function main(): Promise<void> {
     .addCommand(statsCommand(client))
     .addCommand(scanCommand(client))
     .addCommand(projectCommand(client))
-    .commandsGroup('Nodes of a running server:')
-    .addCommand(topologyCommand(client));
+    .commandsGroup('Looking after a running server:')
+    .addCommand(topologyCommand(client))
+    .addCommand(adminCommand(client));
   program.hook('preAction', (_, command) => {
     goneReaderCode = readings.has(command.name()) ? 0 : 1;
   });

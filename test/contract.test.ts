@@ -12,16 +12,27 @@ import {
 import { MethodOptions_IdempotencyLevel as Idempotency } from '@bufbuild/protobuf/wkt';
 import { describe, expect, it } from 'vitest';
 import { type FieldRules, field as fieldOption } from '../gen/buf/validate/validate_pb.js';
+import { AdminService } from '../gen/stowage/v1/admin_service_pb.js';
 import { ClusterService } from '../gen/stowage/v1/cluster_service_pb.js';
 import { ProjectService } from '../gen/stowage/v1/project_service_pb.js';
 import { StorageService } from '../gen/stowage/v1/storage_service_pb.js';
 
-const services: readonly DescService[] = [StorageService, ProjectService, ClusterService];
+const services: readonly DescService[] = [
+  StorageService,
+  ProjectService,
+  ClusterService,
+  AdminService,
+];
 const methods = services.flatMap((service) => service.methods);
 
-/** What touches no data: it is of the answering server's memory, or of every server's topology. */
-const ofTopology = new Set(['getTopology', 'watchTopology', 'acceptTimeline']);
-const ofData = methods.filter(({ localName }) => !ofTopology.has(localName));
+/**
+ * What touches no data: it is of the answering server's memory, of every server's topology, or of
+ * PostgreSQL below the data.
+ */
+const ofTopology = new Set(['getTopology', 'watchTopology', 'getHealth', 'acceptTimeline']);
+const ofData = methods.filter(
+  ({ parent, localName }) => parent !== AdminService && !ofTopology.has(localName),
+);
 
 /** Every message that a request can hold, the request itself included. */
 function messagesOf(root: DescMessage, found = new Set<DescMessage>()): Set<DescMessage> {

@@ -9,8 +9,10 @@ import { until } from '../src/lib/wait.js';
 import type { Lease } from '../src/postgres/lease.js';
 import { ConnectionPool } from '../src/postgres/pool.js';
 import { type Statement, statements } from '../src/postgres/statement.js';
+import { TEXT_MAX } from '../src/store/admin/slow-statements.sql.js';
+import { statementName } from '../src/store/admin/statement-text.js';
 import { sharedCluster } from './support/cluster.js';
-import { createTestDatabase, type TestDatabase } from './support/database.js';
+import { atDatabase, createTestDatabase, type TestDatabase } from './support/database.js';
 import { testSettings } from './support/router.js';
 
 const source = join(import.meta.dirname, '../src');
@@ -49,6 +51,9 @@ describe('The statements', () => {
     const [primary, standby] = sharedCluster().nodes;
     if (primary === undefined || standby === undefined) throw new Error('a node is missing');
     database = await createTestDatabase(primary.url);
+    // The schema does without it, and the service sends what names it only where it is there.
+    const connection = await database.connect();
+    await connection.query('create extension pg_stat_statements');
     const nodes = [primary, standby];
     const settings = testSettings({ url: database.serviceUrl ?? '', nodes });
     const options = { purpose: 'unary', sizeMax: 1, sizeMin: 0 } as const;
@@ -56,9 +61,9 @@ describe('The statements', () => {
       new ConnectionPool(settings, primary, options),
       new ConnectionPool(settings, standby, options),
     ];
-    await until(() => connects(pools[1]), {
+    await until(() => isReady(pools[1]), {
       timeoutMs: 20_000,
-      what: 'the standby has replayed the database and its login',
+      what: 'the standby has replayed the database, its login and its extension',
     });
   });
 
@@ -101,16 +106,40 @@ describe('The statements', () => {
     expect(await onStandby(statement)).toBeUndefined();
   });
 
+  it('are known by name in what PostgreSQL counts, behind its changes to their text', async () => {
+    const standby = await database.connect(
+      atDatabase(sharedCluster().nodes[1]?.url ?? '', database.name),
+    );
+    const counted = await standby.query<{ query: string }>(
+      `select query from pg_stat_statements
+       where dbid = (select oid from pg_database where datname = current_database())`,
+    );
+    const known = new Set(counted.flatMap(({ query }) => statementName(query).split(', ')));
+    const unknown = withIntent('read').filter(({ name }) => !known.has(name));
+    expect(unknown.map(({ name }) => name)).toEqual([]);
+    expect(statementName('COMMIT')).toBe('');
+    expect(statementName(' commit;').split(', ').sort()).toEqual(['commit', 'commit-read']);
+    expect(statements().every(({ text }) => text.length < TEXT_MAX)).toBe(true);
+  });
+
   it.each(withIntent('write'))('$name is refused by a standby', async (statement) => {
     expect(await onStandby(statement)).toMatchObject({ code: READ_ONLY });
   });
 });
 
-async function connects(pool: ConnectionPool): Promise<boolean> {
+async function isReady(pool: ConnectionPool): Promise<boolean> {
   try {
     const lease = await pool.acquire(limits());
-    lease.release('clean');
-    return true;
+    try {
+      const text = `select from pg_extension where extname = 'pg_stat_statements'`;
+      const [found] = await lease.run(
+        [{ statement: { name: 'find extension', text }, params: [] }],
+        limits(),
+      );
+      return found?.rows.length === 1;
+    } finally {
+      lease.release('clean');
+    }
   } catch {
     return false;
   }

@@ -30,6 +30,23 @@ export interface StatementEntry {
   readonly file: string;
 }
 
+/** A row of docs/metrics.md. */
+export interface MetricEntry {
+  /** As Prometheus knows it. */
+  readonly name: string;
+  readonly kind: string;
+  readonly labels: readonly string[];
+  readonly help: string;
+  readonly action: string;
+}
+
+/** A row of the labels in docs/metrics.md. */
+export interface LabelEntry {
+  readonly name: string;
+  readonly help: string;
+  readonly values: string;
+}
+
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 
 function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -93,6 +110,25 @@ export function renderConfig(entries: readonly SettingEntry[]): string {
     entry.help,
   ]);
   return table(['variable', 'default', 'unit', 'meaning'], rows);
+}
+
+/** A table of metrics for each group, then the labels with their sets of values. */
+export function renderMetrics(
+  groups: ReadonlyMap<string, readonly MetricEntry[]>,
+  labels: readonly LabelEntry[],
+): string {
+  const sections = [...groups].map(([title, entries]) => {
+    const rows = entries.map((entry) => [
+      `\`${entry.name}\``,
+      entry.kind,
+      entry.labels.map((label) => `\`${label}\``).join(', '),
+      entry.help,
+      entry.action,
+    ]);
+    return `## ${title}\n\n${table(['name', 'kind', 'labels', 'meaning', 'when it is off'], rows)}`;
+  });
+  const rows = labels.map(({ name, help, values }) => [`\`${name}\``, `the ${help}`, values]);
+  return [...sections, '## Labels', table(['label', 'meaning', 'values'], rows)].join('\n\n');
 }
 
 /** Removes the indentation that all lines after the first share, as template literals have it. */

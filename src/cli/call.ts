@@ -21,6 +21,9 @@ export interface Caller {
   readonly explain?: (error: CallError) => readonly string[];
 }
 
+/** Where commands come from and print to. */
+export type Surroundings = Pick<Caller, 'defaults' | 'shell'>;
+
 /** A read of a command sees what was written before it: so people expect it of a command line. */
 export const strong = { demand: { case: 'strong', value: true } } as const;
 

@@ -72,7 +72,7 @@ function failureSentence(error: unknown, server: string): string {
 
 /** What the error is about, where its sentence does not name it: in quotes, as sentences do. */
 function subjectsOf({ message, metadata }: CallError): readonly string[] {
-  return ['object_key', 'prefix', 'project', 'node'].flatMap((name) => {
+  return ['object_key', 'prefix', 'project', 'node', 'table', 'index'].flatMap((name) => {
     const value = metadata[name] ?? '';
     return value === '' || message.includes(`"${value}"`) ? [] : [`${name}: ${value}`];
   });

@@ -6,11 +6,12 @@
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import { Command } from 'commander';
-import type { Address, Config, PostgresSettings } from '../config.js';
+import type { Address, AdminLogin, Config, PostgresSettings } from '../config.js';
 import { type EmbeddedCluster, startCluster } from '../embedded/index.js';
+import { parseDatabaseUrl } from '../lib/database-url.js';
 import { shellWord } from '../lib/shell-word.js';
 import { migrateUp } from '../postgres/migrate.js';
-import { createServiceLogin } from '../postgres/service-login.js';
+import { createServiceLogin, showStatistics } from '../postgres/service-login.js';
 import { type RunningServer, type StartOptions, startServer } from '../server/run.js';
 import { shutdownAsked } from '../server/shutdown.js';
 import { readyLine, type ServeDependencies } from './serve.js';
@@ -20,7 +21,7 @@ const user = 'stowage';
 
 /** Makes the sub-command. */
 export function devCommand(dependencies: ServeDependencies): Command {
-  const { print } = dependencies;
+  const { print, version } = dependencies;
   return new Command('dev')
     .description('start an embedded PostgreSQL cluster, migrate it and serve it')
     .action(async () => {
@@ -39,7 +40,7 @@ export function devCommand(dependencies: ServeDependencies): Command {
       });
       try {
         print(`  data in ${cluster.folder}`);
-        const server = await serveCluster(cluster, config, { log, print });
+        const server = await serveCluster(cluster, config, { log, print, version });
         print(readyLine(server));
         print(firstThing(server, config));
         print(ownersThing(cluster));
@@ -55,7 +56,11 @@ export function devCommand(dependencies: ServeDependencies): Command {
 async function serveCluster(
   cluster: EmbeddedCluster,
   config: Config,
-  { log, print }: Pick<ServeDependencies, 'print'> & Required<Pick<StartOptions, 'log'>>,
+  {
+    log,
+    print,
+    version,
+  }: Pick<ServeDependencies, 'print' | 'version'> & Required<Pick<StartOptions, 'log'>>,
 ): Promise<RunningServer> {
   const owner = cluster.superuserUrl();
   const applied = await migrateUp({ database: owner });
@@ -64,6 +69,7 @@ async function serveCluster(
   }
   const password = randomBytes(24).toString('base64url');
   await createServiceLogin(owner, { user, password });
+  await showStatistics(owner, user);
   // Standbys know the login once they have replayed it.
   await cluster.waitUntilCaughtUp();
   const postgres: PostgresSettings = {
@@ -75,7 +81,15 @@ async function serveCluster(
     tls: false,
     pooler: 'none',
   };
-  return startServer({ ...config, postgres }, { log });
+  const admin = ownersLogin(owner, postgres);
+  return startServer({ ...config, postgres, admin }, { log, version });
+}
+
+/** The superuser's, at whichever node is the primary. */
+function ownersLogin(url: string, { nodes, connectTimeoutMs }: PostgresSettings): AdminLogin {
+  const { user = '', password } = parseDatabaseUrl(url);
+  const rest = { tls: false, connectTimeoutMs, passwordSource: undefined } as const;
+  return { nodes, database, user, password, ...rest };
 }
 
 /** Finds out before a cluster is started for nothing. */

@@ -4,6 +4,8 @@
  */
 
 import type { Finding, Remedy, Verdict } from '../postgres/diagnosis/finding.js';
+import { broken } from './fit.js';
+import { paint } from './paint.js';
 import { escapeText } from './scan/names.js';
 
 /** Where the report goes: a terminal has a width and perhaps colours, a file neither. */
@@ -73,7 +75,7 @@ function lines(findings: readonly Finding[], style: Style): string[] {
   return joinSkipped(findings).flatMap((finding) => {
     const { text, color } = marks[finding.verdict];
     const head = `  ${colored(text, color, style)}  ${finding.check.padEnd(checkWidth)}  `;
-    const [first = '', ...rest] = wrapped(shown(finding.seen), seenIndent, style.columns);
+    const [first = '', ...rest] = broken(shown(finding.seen), style.columns - seenIndent);
     const below = rest.map((line) => `${' '.repeat(seenIndent)}${line}`);
     const remedy = finding.remedy === undefined ? [] : remedyLines(finding.remedy, style);
     return [`${head}${first}`, ...below, ...remedy];
@@ -81,7 +83,7 @@ function lines(findings: readonly Finding[], style: Style): string[] {
 }
 
 function remedyLines({ say, run }: Remedy, style: Style): string[] {
-  const sentences = wrapped(shown(say), sayIndent, style.columns);
+  const sentences = broken(shown(say), style.columns - sayIndent);
   return [
     ...sentences.map((line) => `${' '.repeat(sayIndent)}${line}`),
     // Never broken: it is to be copied.
@@ -135,21 +137,5 @@ function shown(text: string): string {
 }
 
 function colored(text: string, color: string, { isColored }: Style): string {
-  return isColored ? `\x1b[${color}m${text}\x1b[0m` : text;
-}
-
-/** Breaks at spaces, so that each line fits behind the indent. */
-function wrapped(text: string, indent: number, columns: number): string[] {
-  const width = columns - indent;
-  const out: string[] = [];
-  let line = '';
-  for (const word of text.split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > width) {
-      out.push(line);
-      line = word;
-    } else {
-      line = line === '' ? word : `${line} ${word}`;
-    }
-  }
-  return [...out, line];
+  return isColored ? paint(text, color) : text;
 }

@@ -5,20 +5,14 @@ import { Command } from 'commander';
 import { type StorageObject, StorageObjectSchema } from '../../gen/stowage/v1/storage_object_pb.js';
 import { StorageService } from '../client/index.js';
 import { callService, strong } from './call.js';
-import { exactTime } from './cells.js';
+import { exactTime, wholeSize } from './cells.js';
 import type { ClientDefaults } from './connection.js';
 import { type ObjectOptions, withObjectOptions } from './options.js';
 import { jsonText, print, type Shell } from './output.js';
-import { formatBytes, formatPlural } from './scan/format.js';
 import { renderRecord } from './table.js';
 
 interface GetOptions extends ObjectOptions {
   readonly deleted: boolean;
-}
-
-function sizeOf({ size }: StorageObject): string {
-  const bytes = formatPlural(size, 'byte', 'bytes');
-  return size < 1024n ? bytes : `${formatBytes(size)} (${bytes})`;
 }
 
 /** One line a field, the metadata as JSON over several. */
@@ -27,7 +21,7 @@ export function objectRecord(object: StorageObject): string {
   const hasMetadata = Object.keys(metadata).length > 0;
   return renderRecord([
     ['key', object.objectKey],
-    ['size', sizeOf(object)],
+    ['size', wholeSize(object.size)],
     ['content type', object.contentType],
     ['etag', object.etag],
     ['version', object.versionId],

@@ -9,18 +9,26 @@ import {
   withConnectionOptions,
 } from './connection.js';
 
-/** The values of the options that every command on objects has. */
-export interface ObjectOptions extends ConnectionOptions {
-  readonly project: string;
+/** The values of the options that every command has which prints what a server answers. */
+export interface OutputOptions extends ConnectionOptions {
   readonly json: boolean;
+}
+
+/** The values of the options that every command on objects has. */
+export interface ObjectOptions extends OutputOptions {
+  readonly project: string;
+}
+
+/** Adds `--json`, `--server` and `--token`. */
+export function withOutputOptions(command: Command, defaults: ClientDefaults): Command {
+  command.option('--json', 'print JSON, for programs', false);
+  return withConnectionOptions(command, defaults);
 }
 
 /** Adds `--project`, `--json`, `--server` and `--token`. */
 export function withObjectOptions(command: Command, defaults: ClientDefaults): Command {
-  command
-    .option('--project <id>', 'the project', 'default')
-    .option('--json', 'print JSON, for programs', false);
-  return withConnectionOptions(command, defaults);
+  command.option('--project <id>', 'the project', 'default');
+  return withOutputOptions(command, defaults);
 }
 
 /** Reads what a `--limit` counts. */

@@ -5,6 +5,8 @@ import { once } from 'node:events';
 /** A stream that may be a terminal. */
 export interface Output extends NodeJS.WritableStream {
   readonly isTTY?: boolean;
+  /** Of a terminal, where it tells. */
+  readonly columns?: number;
   hasColors?(): boolean;
 }
 
@@ -14,6 +16,12 @@ export interface Shell {
   readonly stdout: Output;
   readonly stderr: Output;
   exitCode?: number | string | null | undefined;
+}
+
+/** Columns that lines have there; no end elsewhere than on a terminal. */
+export function widthOf({ isTTY, columns }: Pick<Output, 'isTTY' | 'columns'>): number {
+  // A terminal that was told no size says zero.
+  return isTTY === true ? columns || 80 : Number.POSITIVE_INFINITY;
 }
 
 /** Writes and waits for a reader that is slower, so that a long output needs no memory. */

@@ -5,32 +5,17 @@ import { type JsonObject, toJson } from '@bufbuild/protobuf';
 import { Command, InvalidArgumentError } from 'commander';
 import { type Project, ProjectSchema } from '../../gen/stowage/v1/project_pb.js';
 import { type Client, ProjectService } from '../client/index.js';
-import { callService, strong } from './call.js';
-import {
-  type ClientDefaults,
-  type ConnectionOptions,
-  wholeNumber,
-  withConnectionOptions,
-} from './connection.js';
-import { jsonObject } from './options.js';
+import { callService, type Surroundings, strong } from './call.js';
+import { type ClientDefaults, type ConnectionOptions, wholeNumber } from './connection.js';
+import { jsonObject, type OutputOptions, withOutputOptions } from './options.js';
 import { jsonText, print, type Shell } from './output.js';
 import { projectRecord, projectTable } from './project-table.js';
-
-interface OutputOptions extends ConnectionOptions {
-  readonly json: boolean;
-}
 
 interface FieldOptions extends OutputOptions {
   readonly name?: string;
   readonly status?: string;
   readonly progress?: number;
   readonly metadata?: JsonObject;
-}
-
-/** Where the commands come from and print to. */
-interface Surroundings {
-  readonly defaults: ClientDefaults;
-  readonly shell: Shell;
 }
 
 /** Calls the service and prints what `act` answers. */
@@ -184,8 +169,7 @@ export function projectCommand(defaults: ClientDefaults, shell: Shell = process)
   const command = new Command('project').description('make, show, change and delete projects');
   const factories = [createCommand, getCommand, listCommand, updateCommand, deleteCommand];
   for (const factory of factories) {
-    const subcommand = withConnectionOptions(factory({ defaults, shell }), defaults);
-    command.addCommand(subcommand.option('--json', 'print JSON', false));
+    command.addCommand(withOutputOptions(factory({ defaults, shell }), defaults));
   }
   return command;
 }

@@ -17,6 +17,8 @@ export interface ServeDependencies {
   config(): Config;
   /** Begins to log at the configured level. */
   startLog(config: Config): Log;
+  /** The program's version. */
+  readonly version: string;
   /** Takes one line of output. */
   print(line: string): void;
 }
@@ -42,7 +44,11 @@ export function serveCommand(dependencies: ServeDependencies): Command {
       };
       // From the first moment: one that comes during the start must not end it, nor be lost.
       process.on('SIGHUP', reload);
-      server = await startServer(config, { onWaiting: dependencies.print, log });
+      server = await startServer(config, {
+        onWaiting: dependencies.print,
+        log,
+        version: dependencies.version,
+      });
       if (isReloadDue) reload();
       dependencies.print(readyLine(server));
       await shutdownAsked();

@@ -8,7 +8,7 @@ import {
   ClusterService,
   GetTopologyResponseSchema,
 } from '../client/index.js';
-import { callService } from './call.js';
+import { callService, type Surroundings } from './call.js';
 import { canAsk } from './confirm.js';
 import {
   type ClientDefaults,
@@ -31,12 +31,6 @@ interface WatchOptions extends ConnectionOptions {
 
 interface AcceptOptions extends ConnectionOptions {
   readonly yes: boolean;
-}
-
-/** Where the commands come from and print to. */
-interface Surroundings {
-  readonly defaults: ClientDefaults;
-  readonly shell: Shell;
 }
 
 const timelineMax = 2 ** 31 - 1;

@@ -4,10 +4,14 @@
  */
 
 export { type CallOptions, type Client, Code, type Interceptor } from '@connectrpc/connect';
+export * from '../../gen/stowage/v1/admin_maintenance_pb.js';
+export * from '../../gen/stowage/v1/admin_report_pb.js';
+export * from '../../gen/stowage/v1/admin_service_pb.js';
 export * from '../../gen/stowage/v1/cluster_pb.js';
 export * from '../../gen/stowage/v1/cluster_service_pb.js';
 export * from '../../gen/stowage/v1/error_reason_pb.js';
 export * from '../../gen/stowage/v1/freshness_pb.js';
+export * from '../../gen/stowage/v1/health_pb.js';
 export * from '../../gen/stowage/v1/project_pb.js';
 export * from '../../gen/stowage/v1/project_service_pb.js';
 export * from '../../gen/stowage/v1/storage_list_pb.js';

@@ -1,6 +1,7 @@
 /** Everything a program needs of a Stowage service, over one connection. */
 
 import type { Client } from '@connectrpc/connect';
+import { AdminService } from '../../gen/stowage/v1/admin_service_pb.js';
 import { ClusterService } from '../../gen/stowage/v1/cluster_service_pb.js';
 import { ProjectService } from '../../gen/stowage/v1/project_service_pb.js';
 import { StorageService } from '../../gen/stowage/v1/storage_service_pb.js';
@@ -18,6 +19,8 @@ export interface Stowage
   readonly projects: Client<typeof ProjectService>;
   /** The database nodes behind the server. */
   readonly cluster: Client<typeof ClusterService>;
+  /** What operators look at and look after. */
+  readonly admin: Client<typeof AdminService>;
   /** For `createClient` with another service of the same server. */
   readonly transport: StowageTransport;
 }
@@ -35,6 +38,7 @@ export function createStowage(options: TransportOptions): Stowage {
     storage: createClient(StorageService, transport),
     projects: createClient(ProjectService, transport),
     cluster: createClient(ClusterService, transport),
+    admin: createClient(AdminService, transport),
     transport,
     get state() {
       return transport.state;

@@ -56,6 +56,9 @@ export function renderSettings(input: SettingsInput): string {
     wal_level: 'replica',
     hot_standby: 'on',
     hot_standby_feedback: 'off',
+    // Counts statements for who looks after the database. It is of contrib, as pg_trgm is, without
+    // which the schema cannot be made: so no binaries lack it.
+    shared_preload_libraries: 'pg_stat_statements',
     // A slot keeps the log for a standby that is away, up to this much: a forgotten standby must
     // not fill the disk. One that comes back later is rebuilt.
     max_slot_wal_keep_size: '1GB',

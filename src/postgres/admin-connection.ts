@@ -8,7 +8,7 @@ import { Client } from 'pg';
 import type { DatabaseLogin } from '../config.js';
 import { StowageError } from '../errors.js';
 import { type DatabaseTarget, parseDatabaseUrl } from '../lib/database-url.js';
-import { asDriverClient } from './driver.js';
+import { asDriverClient, KEEPALIVE_DELAY_MS } from './driver.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
@@ -98,6 +98,8 @@ function clientOf(connection: DatabaseLogin, node: DatabaseLogin['nodes'][number
     connectionTimeoutMillis: connection.connectTimeoutMs,
     application_name: 'stowage migrate',
     keepAlive: true,
+    // Maintenance is silent for hours: only this tells it that its node's machine has died.
+    keepAliveInitialDelayMillis: KEEPALIVE_DELAY_MS,
   });
   // A lost connection also fails the statement that runs on it, and that is where it is told.
   client.on('error', () => undefined);

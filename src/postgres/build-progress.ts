@@ -1,10 +1,8 @@
 /** How far PostgreSQL is with building an index, asked over a second connection. */
 
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from 'pg';
-import { type AdminDatabase, withAdminConnection } from './admin-connection.js';
-
-const ASK_INTERVAL_MS = 500;
+import type { AdminDatabase } from './admin-connection.js';
+import { watchBackend } from './backend-watch.js';
 
 /** Where a build stands. */
 export interface BuildProgress {
@@ -14,7 +12,8 @@ export interface BuildProgress {
   readonly done: number;
 }
 
-interface ProgressRow {
+/** A row of pg_stat_progress_create_index, which REINDEX has too. */
+export interface BuildRow {
   readonly phase: string;
   readonly blocks_done: string;
   readonly blocks_total: string;
@@ -48,13 +47,10 @@ export async function watchBuild(
   onProgress: (progress: BuildProgress) => void,
 ): Promise<void> {
   const isOver = new AbortController();
-  const watched = withAdminConnection(database, async (watcher) => {
-    while (!isOver.signal.aborted) {
-      const progress = await readProgress(watcher, builder);
-      if (progress !== undefined) onProgress(progress);
-      await delay(ASK_INTERVAL_MS, undefined, { signal: isOver.signal });
-    }
-  }).catch(() => undefined);
+  const watched = watchBackend(database, builder, isOver.signal, async (watcher, pid) => {
+    const row = await readBuild(watcher, pid);
+    if (row !== undefined) onProgress(progressOf(row));
+  });
   try {
     await build;
   } finally {
@@ -63,25 +59,32 @@ export async function watchBuild(
   }
 }
 
-async function readProgress(watcher: Client, builder: Client): Promise<BuildProgress | undefined> {
-  const { rows } = await watcher.query<ProgressRow>(
+/** What PostgreSQL tells of the build of a backend; undefined where it builds nothing. */
+export async function readBuild(watcher: Client, pid: number): Promise<BuildRow | undefined> {
+  const { rows } = await watcher.query<BuildRow>(
     `select phase, blocks_done, blocks_total, tuples_done, tuples_total
      from pg_stat_progress_create_index where pid = $1`,
-    // The driver has it; its published types do not.
-    [(builder as unknown as { processID: number }).processID],
+    [pid],
   );
-  const [row] = rows;
-  return row === undefined ? undefined : progressOf(row);
+  return rows[0];
+}
+
+/** What is counted in the present phase; nothing of it where the total is 0. */
+export function buildUnits(row: BuildRow): {
+  readonly unit: 'blocks' | 'tuples';
+  readonly done: number;
+  readonly total: number;
+} {
+  return row.phase.endsWith('in tree')
+    ? { unit: 'tuples', done: Number(row.tuples_done), total: Number(row.tuples_total) }
+    : { unit: 'blocks', done: Number(row.blocks_done), total: Number(row.blocks_total) };
 }
 
 /** The phases before, and the part of the present one. */
-export function progressOf(row: ProgressRow): BuildProgress {
+export function progressOf(row: BuildRow): BuildProgress {
   const at = PHASES.findIndex(([phase]) => phase === row.phase);
   const before = PHASES.slice(0, Math.max(0, at)).reduce((sum, [, share]) => sum + share, 0);
   const share = PHASES[at]?.[1] ?? 0;
-  const isOfTuples = row.phase.endsWith('in tree');
-  const [done, total] = isOfTuples
-    ? [Number(row.tuples_done), Number(row.tuples_total)]
-    : [Number(row.blocks_done), Number(row.blocks_total)];
+  const { done, total } = buildUnits(row);
   return { phase: row.phase, done: before + (total > 0 ? (share * done) / total : 0) };
 }

@@ -12,7 +12,7 @@ import { createBareConnection, type DriverClient, type NodeAddress } from './dri
  * @returns false when that did not happen within `timeoutMs`.
  */
 export async function sendCancel(
-  settings: PostgresSettings,
+  settings: Pick<PostgresSettings, 'tls'>,
   node: NodeAddress,
   client: DriverClient,
   timeoutMs: number,

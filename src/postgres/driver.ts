@@ -88,7 +88,7 @@ export function nodeName({ host, port }: NodeAddress): string {
 export type Purpose = 'unary' | 'streams' | 'inspection' | 'probe';
 
 /** Idle connections speak up after this long, so that firewalls and dead hosts are noticed. */
-const KEEPALIVE_DELAY_MS = 2_000;
+export const KEEPALIVE_DELAY_MS = 2_000;
 
 /**
  * The driver's configuration for a node. Session settings travel in the startup packet: no further
@@ -122,7 +122,7 @@ export function isPooled({ pooler }: Pick<PostgresSettings, 'pooler'>): boolean 
 }
 
 function tlsOptions(
-  settings: PostgresSettings,
+  settings: Pick<PostgresSettings, 'tls'>,
 ): false | { ca?: string; rejectUnauthorized: boolean } {
   if (settings.tls === false) return false;
   const { ca, rejectUnauthorized } = settings.tls;
@@ -136,8 +136,11 @@ function sessionOptions(settings: PostgresSettings, purpose: Purpose): string {
     IntervalStyle: 'postgres',
     client_min_messages: 'warning',
     lock_timeout: settings.lockTimeoutMs,
-    idle_in_transaction_session_timeout: settings.idleInTransactionTimeoutMs,
   };
+  // A look at a node is a single unit, which is never idle; and it shows what others have.
+  if (purpose !== 'inspection') {
+    options['idle_in_transaction_session_timeout'] = settings.idleInTransactionTimeoutMs;
+  }
   if (purpose === 'streams') {
     options['default_transaction_read_only'] = 'on';
     // The snapshot is taken by the first step, so that an LSN read after it covers all that the
@@ -160,7 +163,7 @@ export function asDriverClient(client: pg.Client): DriverClient {
 }
 
 /** A connection that speaks the protocol only as far as a cancel request needs. */
-export function createBareConnection(settings: PostgresSettings): DriverConnection {
+export function createBareConnection(settings: Pick<PostgresSettings, 'tls'>): DriverConnection {
   return new pg.Connection({
     ssl: tlsOptions(settings),
   } as pg.ConnectionConfig) as unknown as DriverConnection;

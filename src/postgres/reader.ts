@@ -77,22 +77,39 @@ export function mayRepeat(refusal: StowageError, route: Route, attempts: Attempt
 
 async function readOn(
   routing: Routing,
-  { route, call }: Work,
+  work: Work,
   step: Step,
   demand: Demand,
   limits: Limits,
 ): Promise<ReadResult> {
+  const { route, call } = work;
   const { topology } = routing.monitor;
   const lease = await routing.nodeOf(route).unary.acquire(limits);
   try {
     const opening = openingSteps(call, route, limits.deadlineMs);
     const steps = [...opening, step, positionStep(routing, route)];
-    const results = await lease.run(steps, limits);
+    const results = await timed(routing, work, step, () => lease.run(steps, limits));
     const served = checkRead(demand, route, identityIn(results), positionIn(results.at(-1)));
     const token = routing.tokenOf(served, route.role, topology);
     return { rows: results.at(-2)?.rows ?? [], route, token };
   } finally {
     lease.release('clean');
+  }
+}
+
+/** Does a statement, however it ends, and has it noted where it was slow. */
+export async function timed<T>(
+  { slow }: Routing,
+  work: Work,
+  step: Step,
+  run: () => Promise<T>,
+): Promise<T> {
+  if (slow === undefined) return run();
+  const startedAtMs = performance.now();
+  try {
+    return await run();
+  } finally {
+    slow.note(work, step, performance.now() - startedAtMs);
   }
 }
 

@@ -9,6 +9,7 @@ import type { PoolSnapshot } from './pool.js';
 import type { Router } from './router-api.js';
 import type { FenceReason, NodeState } from './router-state.js';
 import type { Sealer } from './sealed.js';
+import type { SlowStatementOptions } from './slow-statements.js';
 import type { Statement } from './statement.js';
 
 /** What a router is made with beside its settings. */
@@ -20,6 +21,8 @@ export interface RouterOptions {
   readonly streamIdleTimeoutMs?: number;
   /** How long a newer timeline that nobody claims any more keeps others out; default 30,000. */
   readonly fenceMs?: number;
+  /** When `stowage:postgres:slow` tells of a statement; default: never. */
+  readonly slowStatements?: SlowStatementOptions;
 }
 
 /** One node for people, metrics and health. */
@@ -113,8 +116,8 @@ export interface RouterHandle extends Router, AsyncDisposable {
   /**
    * Runs one reading statement on a node by name, whatever its state, over a connection that no
    * other call uses; within 10 s.
-   * @throws StowageError NODE_NOT_FOUND; NO_NODE where it does not answer; OVERLOADED where too many
-   * look at once; DEADLINE_EXCEEDED.
+   * @throws StowageError NODE_NOT_FOUND; NO_NODE where it does not answer; OVERLOADED where too
+   * many look at once; DEADLINE_EXCEEDED.
    */
   inspect<Row>(
     node: string,

@@ -24,6 +24,7 @@ import type {
 import { STATE_LIMITS } from './router-state.js';
 import { publish, Routing, servedBy, signed } from './routing.js';
 import type { Sealer, TokenKey } from './sealed.js';
+import { SlowStatements } from './slow-statements.js';
 import type { Statement } from './statement.js';
 import { openStream } from './stream-reader.js';
 import { systemCall } from './system-call.js';
@@ -54,6 +55,11 @@ class NodeRouter implements RouterHandle {
     this.#streamIdleTimeoutMs = streamIdleTimeoutMs;
     const limits = { ...STATE_LIMITS, fenceMs: options.fenceMs ?? STATE_LIMITS.fenceMs };
     this.#routing = new Routing(settings, streamIdleTimeoutMs, limits);
+    if (options.slowStatements !== undefined) {
+      this.#routing.slow = new SlowStatements(options.slowStatements, (...args) =>
+        inspect(this.#routing, ...args),
+      );
+    }
     this.#keys = new TokenKeys(() => this.#loadKeys());
   }
 

@@ -22,6 +22,7 @@ import { NodeLost } from './node-lost.js';
 import { type Served, StaleRoute } from './read-check.js';
 import type { Reloadable } from './router-handle.js';
 import type { StateLimits, Topology } from './router-state.js';
+import type { SlowStatements } from './slow-statements.js';
 import { nodeEvidence, toStowageError } from './sqlstate.js';
 import type { Statement } from './statement.js';
 import { formatToken, parseToken } from './token.js';
@@ -73,6 +74,8 @@ export class Routing {
   readonly settings: PostgresSettings;
   readonly monitor: TopologyMonitor;
   readonly streamQueueTimeoutMs: number;
+  /** Told of each statement's time; undefined: nobody wants to know. */
+  slow: SlowStatements | undefined;
   #nodes: ReadonlyMap<string, ClusterNode> = new Map();
   /** Taken from the settings; their leases end. */
   readonly #retired = new Set<ClusterNode>();

@@ -1,6 +1,7 @@
 /**
  * Makes the login of the service: a member of stowage_service that owns nothing. The server is sent
- * a SCRAM verifier, never the password, which would stand in its log and its statistics.
+ * a SCRAM verifier, never the password, which would stand in its log and its statistics. And lets a
+ * login see those statistics.
  */
 
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
@@ -49,6 +50,25 @@ export async function createServiceLogin(
         if (!raced || attempt === ATTEMPTS_MAX) throw error;
       }
     }
+  });
+}
+
+/**
+ * Lets a login see what other sessions do, and makes the extension that counts statements, where
+ * the server has its files. For a database of one's own: elsewhere it is for the operator to say
+ * whether the service may see what other programs send.
+ * @throws errors of PostgreSQL, as they are.
+ */
+export async function showStatistics(database: AdminDatabase, user: string): Promise<void> {
+  await withAdminConnection(database, async (client) => {
+    const wanted = await client.query<{ statement: string }>(
+      `select format('grant pg_read_all_stats to %I', $1::text) as statement
+       union all
+       select 'create extension if not exists pg_stat_statements schema public'
+       from pg_available_extensions where name = 'pg_stat_statements'`,
+      [user],
+    );
+    for (const { statement } of wanted.rows) await client.query(statement);
   });
 }
 

@@ -9,7 +9,7 @@ import type { Call } from './call.js';
 import { type Demand, isComparable, type Route } from './freshness.js';
 import type { Lease } from './lease.js';
 import { checkRead } from './read-check.js';
-import { identityIn, mayRepeat, openingSteps, positionIn, positionStep } from './reader.js';
+import { identityIn, mayRepeat, openingSteps, positionIn, positionStep, timed } from './reader.js';
 import type { TupleCollector } from './router-api.js';
 import { publish, type Routing, type Work } from './routing.js';
 import { readScopeStep } from './scope.js';
@@ -62,7 +62,8 @@ export async function openStream<Batch>(
       const steps = [scope, positionStep(routing, route), step];
       const { collector, idleTimeoutMs } = how;
       stream = new BatchStream({ lease, steps, collector, limits: call, idleTimeoutMs });
-      const first = await stream.next();
+      const opened = stream;
+      const first = await timed(routing, work, step, () => opened.next());
       const position = positionIn(stream.results[1]);
       const served = checkRead(how.demand, route, identityIn(stream.results), position);
       const token = routing.tokenOf(served, route.role, topology);

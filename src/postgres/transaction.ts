@@ -16,6 +16,7 @@ import { checkIdentity } from './read-check.js';
 import { mayHaveCommitted } from './rerun.js';
 import type { Transaction } from './router-api.js';
 import { writeScopeStep } from './scope.js';
+import type { SlowStatements } from './slow-statements.js';
 import { type FailureContext, toStowageError } from './sqlstate.js';
 import type { Statement } from './statement.js';
 import type { Step } from './unit.js';
@@ -43,6 +44,8 @@ export interface TransactionOptions {
   readonly route: Route;
   /** Which run of the whole it is, from 1. */
   readonly attempt: number;
+  /** Told of each statement's time. */
+  readonly slow: SlowStatements | undefined;
 }
 
 /** A transaction that begins with its first statement. */
@@ -83,14 +86,20 @@ export class LeasedTransaction implements Transaction {
       throw this.#failure;
     } finally {
       this.#isRunning = false;
-      this.#publish(statement.name, startedAtMs, rows);
+      this.#publish({ statement, params }, startedAtMs, rows);
     }
   }
 
-  #publish(statement: string, startedAtMs: number, rows: number | undefined): void {
-    const { route, call, attempt } = this.#options;
+  #publish(step: Step, startedAtMs: number, rows: number | undefined): void {
+    const { route, call, attempt, slow } = this.#options;
+    const { name } = step.statement;
+    slow?.note(
+      { name, route, call, phase: 'write', attempt },
+      step,
+      performance.now() - startedAtMs,
+    );
     publishQuery(() => ({
-      statement,
+      statement: name,
       node: route.node,
       role: 'primary',
       startedAtMs,

@@ -85,7 +85,13 @@ async function runOnce<T>(
     const key = await keys.current();
     const lease = await routing.nodeOf(route).unary.acquire(limits);
     const release = () => lease.release('clean');
-    const running = new LeasedTransaction(lease, { call, limits, route, attempt });
+    const running = new LeasedTransaction(lease, {
+      call,
+      limits,
+      route,
+      attempt,
+      slow: routing.slow,
+    });
     let value: T;
     try {
       value = await body(running);

@@ -1,6 +1,6 @@
 /**
  * Door 2: the services as Connect (JSON and protobuf), gRPC-Web and gRPC over one port for HTTP/1.1
- * and HTTP/2, and the health pages beside them.
+ * and HTTP/2, and pages beside them.
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -26,8 +26,8 @@ import {
   type RequestState,
 } from './connect-handlers.js';
 import { writeError } from './connect-refusal.js';
-import type { Health } from './health.js';
 import { type HttpLimits, type HttpListener, listenHttp } from './http-listener.js';
+import type { PageAnswer, PageServer } from './pages.js';
 import type { Pipeline } from './pipeline.js';
 import { type InboundCall, methodIn, originOf } from './server-call.js';
 import type { ClosableDoor } from './shutdown.js';
@@ -54,6 +54,9 @@ const unaryTwins: Readonly<Record<string, string>> = {
   '/stowage.v1.StorageService/IngestObjects': 'stowage.v1.StorageService/BatchRecordObjects',
 };
 
+/** How long a reader may take to read a page. */
+const pageTimeoutMs = 10_000;
+
 /** A door that listens. */
 export interface ConnectDoor extends ClosableDoor {
   readonly address: Address;
@@ -64,10 +67,10 @@ export async function openConnectDoor(
   settings: ConnectDoorSettings,
   services: readonly ServiceDefinition[],
   pipeline: Pipeline,
-  health: Health,
+  pages: PageServer,
   limits?: HttpLimits,
 ): Promise<ConnectDoor> {
-  const door = new Door(settings, services, pipeline, health, limits?.requestTimeoutMs);
+  const door = new Door(settings, services, pipeline, pages, limits?.requestTimeoutMs);
   const handler = (request: Request, response: Response) => {
     void door.serve(request, response);
   };
@@ -86,7 +89,7 @@ class Door {
   isStopped = false;
   readonly #settings: ConnectDoorSettings;
   readonly #pipeline: Pipeline;
-  readonly #health: Health;
+  readonly #pages: PageServer;
   readonly #routes: ReadonlyMap<string, ConnectRoute>;
   readonly #bodyTimeoutMs: number;
 
@@ -94,13 +97,13 @@ class Door {
     settings: ConnectDoorSettings,
     services: readonly ServiceDefinition[],
     pipeline: Pipeline,
-    health: Health,
+    pages: PageServer,
     bodyTimeoutMs = 60_000,
   ) {
     this.#bodyTimeoutMs = bodyTimeoutMs;
     this.#settings = settings;
     this.#pipeline = pipeline;
-    this.#health = health;
+    this.#pages = pages;
     this.#routes = connectRoutes(
       services.flatMap(({ methods }) => methods),
       pipeline,
@@ -146,29 +149,18 @@ class Door {
     }
     if (request.method === 'OPTIONS') {
       response.writeHead(204, { ...preflightHeaders }).end();
-    } else if (!this.#page(request, response)) {
+      return;
+    }
+    const page = this.#pages({
+      path: pathOf(request),
+      method: request.method ?? '',
+      authorization: headerOf(request, 'authorization'),
+      onGone: (listener) => response.once('close', listener),
+    });
+    if (page === undefined) {
       await this.#call(exchange);
-    }
-  }
-
-  #page(request: Request, response: Response): boolean {
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      return false;
-    }
-    const { canRead, canWrite } = this.#health;
-    switch (pathOf(request)) {
-      case '/healthz':
-        writeJson(response, 200, { status: 'SERVING' });
-        return true;
-      case '/readyz':
-        writeJson(response, canRead ? 200 : 503, {
-          status: canRead ? 'SERVING' : 'NOT_SERVING',
-          read: canRead,
-          write: canWrite,
-        });
-        return true;
-      default:
-        return false;
+    } else {
+      writePage(response, await page);
     }
   }
 
@@ -339,7 +331,10 @@ function pathOf(request: Request): string {
   return request.url?.split('?', 1)[0] ?? '';
 }
 
-function writeJson(response: Response, status: number, body: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
-  response.end(`${JSON.stringify(body)}\n`);
+function writePage(response: Response, { status, contentType, text, headers }: PageAnswer): void {
+  const timer = setTimeout(() => response.destroy(), pageTimeoutMs);
+  response.once('close', () => clearTimeout(timer));
+  const standard = { 'content-type': contentType, 'cache-control': 'no-store' };
+  response.writeHead(status, { ...standard, ...headers });
+  response.end(text);
 }

@@ -6,9 +6,10 @@
 import type { DescMessage, DescMethod, Message } from '@bufbuild/protobuf';
 import { StowageError } from '../errors.js';
 import type { Answer, MethodDefinition } from '../services/handler.js';
-import { type InboundCall, ServerCall } from './server-call.js';
+import { Handover } from './handover.js';
+import { type CallKind, type InboundCall, ServerCall } from './server-call.js';
 import { toStowageError } from './status.js';
-import { createSteps, type Step, type StepSettings } from './steps.js';
+import { createSteps, kindOf, type Step, type StepSettings } from './steps.js';
 import { decodeRequest } from './validation.js';
 
 /** A request as a door has it: protobuf bytes, or a message where its codec made one. */
@@ -49,6 +50,15 @@ export class Pipeline {
   /** Calls that have not ended. */
   get inFlight(): number {
     return this.#calls.size;
+  }
+
+  /** The same by kind; counted when it is asked, for calls come far more often. */
+  inFlightByKind(): Record<CallKind, number> {
+    const counts = { unary: 0, stream: 0, health: 0 };
+    for (const call of this.#calls) {
+      counts[kindOf(call)] += 1;
+    }
+    return counts;
   }
 
   /** Begins a call. Its steps are entered by what runs it, so this never throws. */
@@ -193,10 +203,10 @@ export class Pipeline {
   ): AsyncIterableIterator<T> {
     call.isKnown = true;
     let handler: AsyncIterator<AnyAnswer> | undefined;
-    let idleTimer: NodeJS.Timeout | undefined;
+    const handover = new Handover(call, this.#streamIdleTimeoutMs);
     let isAsked = false;
     const end = (thrown: unknown): StowageError => {
-      clearTimeout(idleTimer);
+      handover.end();
       abandon(handler);
       return this.#fail(call, thrown);
     };
@@ -217,13 +227,11 @@ export class Pipeline {
         return { done: true, value: undefined };
       }
       const value = encode(result.value);
-      idleTimer = setTimeout(() => {
-        call.abort(new StowageError('SLOW_CONSUMER'));
-      }, this.#streamIdleTimeoutMs);
+      handover.begin();
       return { done: false, value };
     };
     const next = async (): Promise<IteratorResult<T>> => {
-      clearTimeout(idleTimer);
+      handover.end();
       isAsked = true;
       try {
         return await ask();

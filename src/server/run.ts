@@ -4,21 +4,28 @@ import type { Address, Config } from '../config.js';
 import { StowageError } from '../errors.js';
 import { ensurePartitions } from '../jobs/ensure-partitions.js';
 import { createJobs } from '../jobs/jobs.js';
+import { createMaintenance } from '../jobs/maintenance.js';
 import { NEVER } from '../lib/interruption.js';
 import { topologyChannel } from '../postgres/events.js';
 import { createRouter } from '../postgres/router.js';
-import type { Reloadable, RouterHandle } from '../postgres/router-handle.js';
-import { createServices } from '../services/index.js';
+import type { Reloadable, RouterHandle, RouterOptions } from '../postgres/router-handle.js';
+import type { ServiceDefinition } from '../services/handler.js';
+import type { ServerVitals } from '../store/health/report.js';
+import { HealthReporter } from '../store/health/reporter.js';
 import type { Log } from '../telemetry/log.js';
-import { openConnectDoor } from './connect.js';
+import { createApi } from './api.js';
+import { type ConnectDoor, openConnectDoor } from './connect.js';
 import { startOnDatabase } from './database-wait.js';
-import { openGrpcDoor } from './grpc.js';
+import { type GrpcDoor, openGrpcDoor } from './grpc.js';
 import { Health, type HealthSource } from './health.js';
+import { type Outside, openOutside } from './outside.js';
+import { healthPages, metricsPages, type PageServer, servePages } from './pages.js';
 import { Pipeline } from './pipeline.js';
 import { reflectionServices } from './reflection.js';
 import { Reloader } from './reload.js';
 import { closeInOrder } from './shutdown.js';
 import { warmValidation } from './validation.js';
+import type { Vitals } from './vitals.js';
 
 /** A server that serves. */
 export interface RunningServer {
@@ -47,6 +54,8 @@ export interface StartOptions {
   readonly makeRouter?: typeof createRouter;
   /** The process's log, whose level callers may change; default: there is none. */
   readonly log?: Log;
+  /** The program's version, as its health tells it; default: none. */
+  readonly version?: string;
 }
 
 /**
@@ -55,47 +64,53 @@ export interface StartOptions {
  *   address is taken
  */
 export async function startServer(
-  { postgres, server }: RunSettings,
-  { onWaiting = () => undefined, makeRouter = createRouter, log }: StartOptions = {},
+  { postgres, server, admin, telemetry }: RunSettings,
+  options: StartOptions = {},
 ): Promise<RunningServer> {
-  const router = makeRouter(postgres, { streamIdleTimeoutMs: server.streamIdleTimeoutMs });
+  const { onWaiting = () => undefined, makeRouter = createRouter, log, version = '' } = options;
+  const router = makeRouter(postgres, {
+    streamIdleTimeoutMs: server.streamIdleTimeoutMs,
+    ...slowStatements(telemetry),
+  });
+  let outside: Outside | undefined;
   try {
     await startOnDatabase(router, onWaiting);
     // Rows of today must have their place before the first is taken.
     if (router.topology().hasPrimary) await ensurePartitions(router, NEVER);
+    const pipeline = new Pipeline(server);
+    outside = await openOutside(telemetry, { router, pipeline, log });
+    const maintenance = createMaintenance(admin);
+    const parts = { router, pipeline, outside, maintenance, log, version };
     const reloader = new Reloader(router, postgres, server.shutdownGraceMs);
-    return { ...(await serve(router, server, log)), reload: (read) => reloader.reload(read) };
+    return { ...(await serve(server, parts)), reload: (read) => reloader.reload(read) };
   } catch (error) {
+    await outside?.close();
     await router.close(0);
     throw error;
   }
 }
 
+interface Parts extends Pick<StartOptions, 'log'> {
+  readonly router: RouterHandle;
+  readonly pipeline: Pipeline;
+  readonly outside: Outside;
+  readonly maintenance: ReturnType<typeof createMaintenance>;
+  readonly version: string;
+}
+
 async function serve(
-  router: RouterHandle,
   settings: RunSettings['server'],
-  log: Log | undefined,
+  { router, pipeline, outside, maintenance, log, version }: Parts,
 ): Promise<Omit<RunningServer, 'reload'>> {
-  // A watch never ends by itself and loses nothing: no shutdown waits for it.
   const stopping = new AbortController();
-  const api = createServices({
-    router,
-    cluster: {
-      topology: () => router.topology(),
-      acceptTimeline: (...args) => router.acceptTimeline(...args),
-      inspect: (...args) => router.inspect(...args),
-      watch: (signal, heartbeatMs) =>
-        router.watch(AbortSignal.any([signal, stopping.signal]), heartbeatMs),
-    },
-    sealer: router.sealer,
-    heartbeatMs: settings.streamHeartbeatMs,
-    logLevel: {
-      get: () => log?.level ?? 'silent',
-      set: (level) => {
-        if (log !== undefined) log.level = level;
-      },
-    },
+  const { signal } = stopping;
+  const reporter = new HealthReporter({
+    cluster: router,
+    server: () => serverVitals(outside.vitals, version, pipeline, signal),
+    signal,
   });
+  const { streamHeartbeatMs: heartbeatMs, authToken } = settings;
+  const api = createApi({ router, reporter, maintenance, log, heartbeatMs, stopping: signal });
   const health = new Health(
     healthSource(router),
     api.map(({ descriptor }) => descriptor.typeName),
@@ -103,29 +118,61 @@ async function serve(
   const known = [...api, health.service()];
   const services = [...known, ...reflectionServices(known.map(({ descriptor }) => descriptor))];
   warmValidation(services.flatMap(({ descriptor }) => descriptor.methods));
-  const pipeline = new Pipeline(settings);
-  const grpc = await named('STOWAGE_GRPC_ADDRESS', settings.grpcAddress, () =>
-    openGrpcDoor(settings, services, pipeline),
+  const pages = servePages(
+    { ...healthPages(health, reporter), ...(outside.metrics && metricsPages(outside.metrics)) },
+    authToken,
   );
-  const connect = await named('STOWAGE_HTTP_ADDRESS', settings.httpAddress, () =>
-    openConnectDoor(settings, services, pipeline, health),
-  ).catch(async (error: unknown) => {
-    await grpc.close(0);
-    throw error;
-  });
+  const doors = await openDoors(settings, services, pipeline, pages);
   const jobs = createJobs(router, settings);
   jobs.start();
   let closing: Promise<void> | undefined;
+  const [grpc, connect] = doors;
   return {
     grpcAddress: grpc.address,
     httpAddress: connect.address,
     close: () => {
       const { shutdownGraceMs: graceMs } = settings;
       stopping.abort(new StowageError('DRAINING'));
-      closing ??= closeInOrder({ health, doors: [grpc, connect], pipeline, jobs, router, graceMs });
+      const parts = { health, doors, pipeline, jobs, maintenance, router, outside, graceMs };
+      closing ??= closeInOrder(parts);
       return closing;
     },
   };
+}
+
+async function openDoors(
+  settings: RunSettings['server'],
+  services: readonly ServiceDefinition[],
+  pipeline: Pipeline,
+  pages: PageServer,
+): Promise<readonly [GrpcDoor, ConnectDoor]> {
+  const grpc = await named('STOWAGE_GRPC_ADDRESS', settings.grpcAddress, () =>
+    openGrpcDoor(settings, services, pipeline),
+  );
+  const connect = await named('STOWAGE_HTTP_ADDRESS', settings.httpAddress, () =>
+    openConnectDoor(settings, services, pipeline, pages),
+  ).catch(async (error: unknown) => {
+    await grpc.close(0);
+    throw error;
+  });
+  return [grpc, connect];
+}
+
+function serverVitals(
+  vitals: Vitals,
+  version: string,
+  pipeline: Pipeline,
+  stopping: AbortSignal,
+): ServerVitals {
+  const { unary: unaryCalls, stream: streams } = pipeline.inFlightByKind();
+  return { ...vitals.now(), version, unaryCalls, streams, isDraining: stopping.aborted };
+}
+
+function slowStatements({
+  slowStatementMs: thresholdMs,
+  slowStatementParameters: withParameters,
+}: RunSettings['telemetry']): Pick<RouterOptions, 'slowStatements'> {
+  return thresholdMs === 0 ? {} : { slowStatements: { thresholdMs, withParameters } };
 }
 
 function healthSource(router: RouterHandle): HealthSource {

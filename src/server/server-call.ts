@@ -32,6 +32,9 @@ export function methodIn(path: string): string {
 /** Which door a call came through. */
 export type Door = 'grpc' | 'connect';
 
+/** What a call is for the bounds: health is neither, however it is asked. */
+export type CallKind = 'unary' | 'stream' | 'health';
+
 /** A call as a door hands it in. */
 export interface InboundCall {
   readonly door: Door;

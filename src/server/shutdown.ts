@@ -3,6 +3,7 @@
 import type { RunningJob } from '../jobs/job.js';
 import type { RouterHandle } from '../postgres/router-handle.js';
 import type { Health } from './health.js';
+import type { Outside } from './outside.js';
 import type { Pipeline } from './pipeline.js';
 
 /** A door as its end sees it. */
@@ -19,21 +20,28 @@ export interface ServerParts {
   readonly doors: readonly ClosableDoor[];
   readonly pipeline: Pipeline;
   readonly jobs: RunningJob;
+  /** Work that callers began and no call waits for. */
+  readonly maintenance: { close(): Promise<void> };
   readonly router: RouterHandle;
+  readonly outside: Outside;
   readonly graceMs: number;
 }
 
 /** Closes from the outside in, so that whatever still runs has what it runs on. */
 export async function closeInOrder(parts: ServerParts): Promise<void> {
-  const { health, doors, pipeline, jobs, router, graceMs } = parts;
+  const { health, doors, pipeline, jobs, maintenance, router, outside, graceMs } = parts;
   health.drain();
   for (const door of doors) {
     door.stop();
   }
+  // At once, for it takes no call along, and has the calls' grace to clean up.
+  const maintained = maintenance.close();
   await pipeline.drain(graceMs);
   await Promise.all(doors.map((door) => door.close()));
-  await jobs.stop();
+  await Promise.all([jobs.stop(), maintained]);
   await router.close();
+  // Last, for what all of them have still told.
+  await outside.close();
 }
 
 /** Resolves at the first SIGTERM or SIGINT. A second ends the process at once, with code 130. */

@@ -3,7 +3,6 @@
  * costs a function call and no promise, for unary calls are counted in microseconds.
  */
 
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { DescMessage, Message } from '@bufbuild/protobuf';
 import { validate as isUuid, v7 as uuidv7 } from 'uuid';
 import type { ServerSettings } from '../config.js';
@@ -15,7 +14,8 @@ import {
   publishCallEnded,
   publishCallStarted,
 } from '../telemetry/events.js';
-import type { ServerCall } from './server-call.js';
+import { bearerCheck } from './bearer.js';
+import type { CallKind, ServerCall } from './server-call.js';
 import { validateRequest } from './validation.js';
 
 /** A step. A refusal is a thrown StowageError; the steps behind it are not entered. */
@@ -110,8 +110,7 @@ function authentication(token: string | undefined): Step {
   if (token === undefined) {
     return { name };
   }
-  // Digests have one length, as the comparison in constant time demands.
-  const expected = digest(`Bearer ${token}`);
+  const isBearer = bearerCheck(token);
   return {
     name,
     enter(call) {
@@ -119,8 +118,7 @@ function authentication(token: string | undefined): Step {
       if (isHealth(call)) {
         return;
       }
-      const given = call.inbound.headers('authorization')[0] ?? '';
-      if (!timingSafeEqual(digest(given.replace(/^bearer /i, 'Bearer ')), expected)) {
+      if (!isBearer(call.inbound.headers('authorization')[0])) {
         throw new StowageError('UNAUTHENTICATED');
       }
       call.principal = 'token';
@@ -130,10 +128,6 @@ function authentication(token: string | undefined): Step {
 
 function isHealth(call: ServerCall): boolean {
   return call.method.startsWith('grpc.health.v1.Health/');
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }
 
 /** Streams have no deadline but the caller's own. */
@@ -168,6 +162,14 @@ function deadline(standardMs: number, maxMs: number): Step {
 /** A client that watches health holds a stream for as long as it is connected. */
 const healthInFlightMax = 10_000;
 
+/** What a call is for the bounds, and for who counts calls. */
+export function kindOf(call: ServerCall): CallKind {
+  if (isHealth(call)) {
+    return 'health';
+  }
+  return call.inbound.kind === 'unary' ? 'unary' : 'stream';
+}
+
 /**
  * Streams are counted apart, so that exports cannot starve unary calls, nor these exports; and so
  * are calls for health, which come without a token and from every client.
@@ -175,15 +177,10 @@ const healthInFlightMax = 10_000;
 function admission(unaryMax: number, streamsMax: number): Step {
   const lanes = {
     unary: { inFlight: 0, max: unaryMax },
-    streams: { inFlight: 0, max: streamsMax },
+    stream: { inFlight: 0, max: streamsMax },
     health: { inFlight: 0, max: healthInFlightMax },
   };
-  const laneOf = (call: ServerCall) => {
-    if (isHealth(call)) {
-      return lanes.health;
-    }
-    return call.inbound.kind === 'unary' ? lanes.unary : lanes.streams;
-  };
+  const laneOf = (call: ServerCall) => lanes[kindOf(call)];
   return {
     name: 'admission',
     enter(call) {

@@ -5,11 +5,12 @@ import { fromMillis } from '../lib/timestamp.js';
 import { drainNode, undrainNode } from '../store/node-drains.js';
 import type { ClusterStore } from '../store/store.js';
 import { defineService, type Handlers, type ServiceDefinition, scopedCall } from './handler.js';
+import { healthMessage } from './health-messages.js';
 import { changeMessage, topologyMessage } from './topology-messages.js';
 
 /** ClusterService over a store. */
 export function clusterService(store: ClusterStore): ServiceDefinition {
-  const { cluster, heartbeatMs } = store;
+  const { cluster, health, heartbeatMs } = store;
   const handlers = {
     getTopology: () => ({
       topology: topologyMessage(cluster.topology()),
@@ -18,6 +19,10 @@ export function clusterService(store: ClusterStore): ServiceDefinition {
 
     async *watchTopology(_request, { signal }) {
       for await (const change of cluster.watch(signal, heartbeatMs)) yield changeMessage(change);
+    },
+
+    async getHealth() {
+      return { report: healthMessage(await health.report()) };
     },
 
     async drainNode(request, context) {

@@ -74,7 +74,8 @@ function transitionMessage(
   return { node, fromState: states[from], toState: states[to], detail, time };
 }
 
-function nodeMessage(node: NodeSnapshot): MessageInitShape<typeof NodeSchema> {
+/** One node as the router knows it. */
+export function nodeMessage(node: NodeSnapshot): MessageInitShape<typeof NodeSchema> {
   const { name, state, fence, timeline = 0, lsn, lagBytes, lagMs, startedAt, pools } = node;
   const { answeredMsAgo } = node;
   return {

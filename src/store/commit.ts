@@ -10,6 +10,7 @@ import { canonicalJson, type JsonMap } from '../lib/canonical-json.js';
 import type { Call } from '../postgres/call.js';
 import type { Router, Transaction } from '../postgres/router-api.js';
 import { closeCommit, openCommit, readRequest } from './commit.sql.js';
+import { type CommitInDoubtEvent, commitInDoubtChannel } from './events.js';
 import { indexForSearch } from './search-index.js';
 
 /** One change of one resource: a reference for the change feed, not an image. */
@@ -91,17 +92,31 @@ export async function commit<Response extends DescMessage>(
   call: Call,
   mutation: Mutation<Response>,
 ): Promise<CommitResult<Response>> {
-  let isClaiming = false;
+  /** Since when a commit is in doubt; undefined: none is. */
+  let sinceMs: number | undefined;
+  const settled = (end: CommitInDoubtEvent['end']) => {
+    if (sinceMs === undefined) return;
+    const { requestId } = call;
+    const durationMs = performance.now() - sinceMs;
+    commitInDoubtChannel.publish({ end, requestId, durationMs } satisfies CommitInDoubtEvent);
+  };
   for (let claims = 0; ; claims += 1) {
     const claim: Claim = { isMade: false };
     try {
-      return await commitOnce(router, call, mutation, claim);
+      const result = await commitOnce(router, call, mutation, claim);
+      settled(claim.isMade ? 'repeated' : 'answered');
+      return result;
     } catch (error) {
       const isOpen = isInDoubt(error);
-      if (!isOpen && (!isClaiming || isSettled(error, claim))) throw error;
+      if (!isOpen && (sinceMs === undefined || isSettled(error, claim))) {
+        settled('refused');
+        throw error;
+      }
+      sinceMs ??= performance.now();
       const mayClaim = isOpen && mutation.requestId !== '' && claims < CLAIMS_MAX;
-      if (!mayClaim || isOver(call)) throw isOpen ? error : unsettled(error);
-      isClaiming = true;
+      if (mayClaim && !isOver(call)) continue;
+      settled('unknown');
+      throw isOpen ? error : unsettled(error);
     }
   }
 }

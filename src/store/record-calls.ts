@@ -11,9 +11,10 @@ import {
   RecordObjectResponseSchema,
   RecordOutcome,
 } from '../../gen/stowage/v1/storage_record_pb.js';
-import { invalidField, StowageError } from '../errors.js';
+import { invalidField, type Reason, StowageError } from '../errors.js';
 import type { Call } from '../postgres/call.js';
 import { type CommitResult, commit, type Mutation } from './commit.js';
+import { type IngestBatchEvent, ingestBatchChannel } from './events.js';
 import { timestampMessage } from './messages.js';
 import { digestInputs, type ObjectInput, objectInput } from './object-input.js';
 import { metadataField } from './object-row.js';
@@ -101,7 +102,28 @@ export function recordBatch(
 }
 
 /** Records a batch of an ingest: all of it or nothing. */
-export function ingestBatch(
+export async function ingestBatch(
+  store: Store,
+  call: Call,
+  request: IngestObjectsRequest,
+): Promise<CommitResult<typeof IngestObjectsResponseSchema>> {
+  const startedAtMs = performance.now();
+  const items = request.objects.length;
+  const ended = (reason: Reason | undefined) => {
+    const durationMs = performance.now() - startedAtMs;
+    ingestBatchChannel.publish({ items, durationMs, reason } satisfies IngestBatchEvent);
+  };
+  try {
+    const result = await commitBatch(store, call, request);
+    ended(undefined);
+    return result;
+  } catch (error) {
+    ended(error instanceof StowageError ? error.reason : 'INTERNAL');
+    throw error;
+  }
+}
+
+function commitBatch(
   store: Store,
   call: Call,
   request: IngestObjectsRequest,

@@ -20,6 +20,7 @@ import type { Call, ServedBy } from '../postgres/call.js';
 import type { TupleCollector } from '../postgres/router-api.js';
 import { repetition } from '../postgres/sqlstate.js';
 import type { Statement } from '../postgres/statement.js';
+import { type StreamItemsEvent, streamItemsChannel } from './events.js';
 import { timestampMessage } from './messages.js';
 import { requireProject } from './objects.js';
 import type { Store } from './store.js';
@@ -192,7 +193,10 @@ async function* streamSlice(
     if (batch.items === 0) continue;
     // The items' bytes as they are, then the other fields: a message is the sum of its parts.
     const rest = source.encode({ ...fieldsOf(progress), crc32: batch.crc32 });
-    yield Buffer.concat([batch.bytes, rest]);
+    const { items, bytes } = batch;
+    const sent = { method: call.method, items, bytes: bytes.length } satisfies StreamItemsEvent;
+    streamItemsChannel.publish(sent);
+    yield Buffer.concat([bytes, rest]);
   }
   const bytesPerRow = (progress.position.bytes - before.bytes) / rows;
   const rowsNext = rows > 0 ? source.rowsNext(bytesPerRow) : rowsMax;

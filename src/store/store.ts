@@ -1,8 +1,10 @@
 /** What the functions of this room work on. */
 
+import type { Maintenance } from '../postgres/maintenance.js';
 import type { Router } from '../postgres/router-api.js';
 import type { RouterHandle } from '../postgres/router-handle.js';
 import type { Sealer } from '../postgres/sealed.js';
+import type { HealthReporter } from './health/reporter.js';
 
 /** The database, the maker of page and resume tokens, and what streams are told. */
 export interface Store {
@@ -15,6 +17,7 @@ export interface Store {
 /** A store that also knows the nodes; who only reads and writes data needs none. */
 export interface ClusterStore extends Store {
   readonly cluster: Pick<RouterHandle, 'topology' | 'watch' | 'acceptTimeline' | 'inspect'>;
+  readonly health: Pick<HealthReporter, 'report'>;
 }
 
 /** The log's levels, from the most to the least. */
@@ -29,4 +32,6 @@ export interface LogLevelControl {
 /** What operators look at and look after. */
 export interface AdminStore extends ClusterStore {
   readonly logLevel: LogLevelControl;
+  /** The answering server's jobs. */
+  readonly maintenance: Pick<Maintenance, 'begin' | 'get' | 'list' | 'cancel'>;
 }

@@ -83,6 +83,38 @@ export function onCallEnded(listener: (event: CallEnded) => void): () => void {
   };
 }
 
+/** One message of a stream that has left, and how long its door took it. */
+export interface StreamMessageSent {
+  /** As of {@link CallEnded}. */
+  readonly method: string;
+  /**
+   * How long the stream stood still because nobody asked for the next message: the transport's
+   * buffers are full, for its caller does not read.
+   */
+  readonly stalledMs: number;
+}
+
+const sent = channel('stowage:stream-message');
+
+/** Whether anybody listens. */
+export function streamMessageHasListeners(): boolean {
+  return sent.hasSubscribers;
+}
+
+/** Publishes that a message has left. */
+export function publishStreamMessage(event: StreamMessageSent): void {
+  sent.publish(event);
+}
+
+/** Listens to messages of streams. Returns the way to stop. */
+export function onStreamMessage(listener: (event: StreamMessageSent) => void): () => void {
+  const subscriber = (message: unknown) => listener(message as StreamMessageSent);
+  sent.subscribe(subscriber);
+  return () => {
+    sent.unsubscribe(subscriber);
+  };
+}
+
 /** What a server took of its settings while it runs. */
 export interface ReloadEnded {
   /** Names of nodes. */

@@ -10,7 +10,7 @@ const VIOLATIONS_MAX = 10;
 
 /** The summary of a run. */
 export function summary(seed: number, result: RunResult): string {
-  const { recorder, settlement, rounds, lostWithTail, durationMs } = result;
+  const { recorder, settlement, scraper, rounds, lostWithTail, durationMs } = result;
   const minutes = (durationMs / 60_000).toFixed(1);
   return [
     `seed ${seed}: ${minutes} minutes, ${rounds} rounds`,
@@ -23,6 +23,7 @@ export function summary(seed: number, result: RunResult): string {
       `past ${STEADY_GOAL_MS} ms in ${settlement.roundsPastGoal} rounds; ` +
       `at most ${settlement.waitingPeak} callers in line, ` +
       `a server took at most ${(settlement.rssPeakBytes / 2 ** 20).toFixed(0)} MiB`,
+    `${scraper.count} scrapes and looks at the pages, the slowest ${scraper.slowestMs.toFixed(0)} ms`,
   ].join('\n');
 }
 

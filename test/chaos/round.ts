@@ -15,6 +15,7 @@ import { readFinalState } from './final-state.js';
 import type { Presented } from './history.js';
 import type { HeldToken, Recorder } from './recorder.js';
 import { DATABASE, type Rig } from './rig.js';
+import type { Scraper } from './scraper.js';
 import { Session } from './session.js';
 import type { Settlement } from './settle.js';
 import { planCreateProject } from './write-plans.js';
@@ -36,6 +37,7 @@ export interface RoundInput {
   readonly recorder: Recorder;
   readonly driver: FaultDriver;
   readonly settlement: Settlement;
+  readonly scraper: Scraper;
   /** From 1. */
   readonly number: number;
   /** How long faults begin for. */
@@ -44,7 +46,7 @@ export interface RoundInput {
 
 /** Runs one round. @throws {Error} when the rig fails, which is no verdict */
 export async function runRound(input: RoundInput): Promise<Verdict> {
-  const { rig, random, recorder, driver, settlement, number, durationMs } = input;
+  const { rig, random, recorder, driver, settlement, scraper, number, durationMs } = input;
   recorder.begin();
   const stopping = new AbortController();
   const world: World = {
@@ -58,12 +60,12 @@ export async function runRound(input: RoundInput): Promise<Verdict> {
   const sessions = Array.from({ length: SESSIONS }, (_, at) =>
     new Session(world, createRandom(random.below(2 ** 32)), `s${number}-${at}`).run(),
   );
-  const watching = settlement.watch(stopping.signal);
+  const watching = [settlement.watch(stopping.signal), scraper.watch(stopping.signal)];
   const faults = driver
     .run(noFaults)
     .then(() => settlement.steady())
     .then(() => pause(PEACE_MS));
-  await allOf([faults.finally(() => stopping.abort()), watching, ...sessions], stopping);
+  await allOf([faults.finally(() => stopping.abort()), ...watching, ...sessions], stopping);
   await rig.cluster.waitUntilCaughtUp();
   await settlement.released();
   return judge(input, world);

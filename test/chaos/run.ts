@@ -7,6 +7,7 @@ import type { Violation } from './history.js';
 import { Recorder } from './recorder.js';
 import { Rig } from './rig.js';
 import { runRound } from './round.js';
+import { Scraper } from './scraper.js';
 import { Settlement } from './settle.js';
 import { fillStillProject } from './still-project.js';
 
@@ -30,6 +31,7 @@ export interface RunResult {
   readonly rounds: number;
   readonly recorder: Recorder;
   readonly settlement: Settlement;
+  readonly scraper: Scraper;
   readonly lostWithTail: number;
   /** Of the round that ended the run; none: every promise was kept. */
   readonly violations: readonly Violation[];
@@ -50,14 +52,15 @@ export async function runChaos(input: RunInput): Promise<RunResult> {
     const manager = new HaManager(rig.cluster, recorder);
     const driver = new FaultDriver({ rig, manager, random: fork() }, recorder);
     const settlement = new Settlement(rig, recorder);
+    const scraper = new Scraper(rig.servers, recorder);
     await fillStillProject(rig);
     const beginMs = performance.now();
-    const result = { recorder, settlement, rounds: 0, lostWithTail: 0 };
+    const result = { recorder, settlement, scraper, rounds: 0, lostWithTail: 0 };
     const ticker = setInterval(() => print(progress(result, driver, beginMs)), PROGRESS_MS);
     try {
       for (let left = durationMs; left > 0 && violations.length === 0; ) {
         const roundMs = Math.ceil(Math.min(left, roundLength(random, input.roundMsMax)));
-        const parts = { rig, recorder, driver, settlement, number: result.rounds + 1 };
+        const parts = { rig, recorder, driver, settlement, scraper, number: result.rounds + 1 };
         const verdict = await runRound({ ...parts, random: fork(), durationMs: roundMs });
         violations = verdict.violations.filter(({ rule }) =>
           rules.some((beginning) => rule.startsWith(beginning)),

@@ -59,6 +59,11 @@ export class ServerProcess {
     return `127.0.0.1:${this.#port}`;
   }
 
+  /** Of its pages. */
+  get httpUrl(): string {
+    return `http://127.0.0.1:${this.#httpPort}`;
+  }
+
   /** Whether it was not there, or not for long, at any time since. */
   isDownSince(ms: number): boolean {
     return this.#downUntilMs >= ms;

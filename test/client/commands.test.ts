@@ -1,10 +1,11 @@
-/** `stowage scan`, `project` and `topology` as a user runs them, against a real server. */
+/** `stowage scan`, `project`, `topology` and `admin` as a user runs them, on a real server. */
 
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { adminCommand } from '../../src/cli/admin.js';
 import { projectCommand } from '../../src/cli/project.js';
 import { topologyCommand } from '../../src/cli/topology.js';
 import { sharedCluster } from '../support/cluster.js';
@@ -21,7 +22,7 @@ let tree: MadeTree;
 
 beforeAll(async () => {
   database = await createTestDatabase(sharedCluster().nodes[0]?.url ?? '');
-  server = await startServe(database.serviceUrl ?? '');
+  server = await startServe(database.serviceUrl ?? '', { STOWAGE_ADMIN_URL: database.url });
   folder = await mkdtemp(path.join(tmpdir(), 'stowage-commands-'));
   tree = await makeTree(path.join(folder, 'tree'), { files: 150, seed: 3 });
 });
@@ -183,5 +184,79 @@ describe('stowage topology', () => {
     expect(gone).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('NODE_NOT_FOUND') });
     const shown = await topology('--once');
     expect(shown.stdout).toMatch(new RegExp(`^primary ${node} .*writable\\n`));
+  });
+});
+
+function admin(...given: string[]): Promise<Ran> {
+  return runCommand((shell) => adminCommand({ server: server.grpc }, shell), given);
+}
+
+describe('stowage admin', () => {
+  it('shows health, database, tables, indexes and sessions', async () => {
+    const { host, port } = sharedCluster().nodes[0] ?? {};
+    const node = `${host}:${port}`;
+    const health = await admin('health');
+    expect(health).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(health.stdout).toMatch(/^(ok|degraded): reads and writes are served\n/);
+    expect(health.stdout).toMatch(new RegExp(`^${node} +primary `, 'm'));
+    const reports = [
+      [['database', '--node', node], new RegExp(`^node +${node}\\ndatabase +${database.name}\\n`)],
+      [['tables'], /^storage_objects +\d/m],
+      [['tables', '--partitions', '--limit', '1000'], /^storage_audit_\d+_\d+ +\d/m],
+      [['indexes', '--limit', '1000'], /^storage_objects_pkey .* unique /m],
+      [['activity'], /^ *PID +STATE .*SESSION\n/],
+      [['replication'], /^Commits wait for no standby\.\n/],
+      [['settings'], /^fsync +off +reload\n {4}.*\n {4}On /m],
+    ] as const;
+    for (const [args, expected] of reports) {
+      expect(await admin(...args)).toMatchObject({
+        exitCode: 0,
+        stdout: expect.stringMatching(expected),
+      });
+    }
+    const { stdout } = await admin('indexes', '--unused', '--json');
+    expect(JSON.parse(stdout)).toMatchObject({ node, nodes: [node] });
+  });
+
+  it('vacuums, analyzes and reindexes, and lists the jobs', async () => {
+    const works = [
+      ['vacuum', 'storage_objects', '--analyze'],
+      ['analyze', 'storage_audit'],
+      ['reindex', 'storage_objects_pkey'],
+    ] as const;
+    for (const [kind, target, ...options] of works) {
+      const done = await admin(kind, target, ...options);
+      expect(done.stdout).toMatch(new RegExp(`^${kind} ${target}: done in [\\d.]+ m?s\\n$`));
+      expect(done.exitCode).toBe(0);
+    }
+    const { stdout: jobs } = await admin('jobs');
+    expect(jobs.match(/^ {4}(vacuum|analyze|reindex) \w+$/gm)).toEqual(
+      works.map(([kind, target]) => `    ${kind} ${target}`).reverse(),
+    );
+    const id = /^[\da-f-]{36}/m.exec(jobs)?.[0] ?? '';
+    expect((await admin('cancel', id)).stdout).toMatch(/^reindex storage_objects_pkey: done in /);
+  });
+
+  it('says what is not there', async () => {
+    const lost = '0193b2c4-7c00-7000-8000-000000000000';
+    const attempts = [
+      [['tables', '--node', 'db9:5432'], 'NODE_NOT_FOUND: .*\\(node: db9:5432\\)'],
+      [['vacuum', 'no_table'], 'RELATION_NOT_FOUND: .*no_table'],
+      [['reindex', 'no_index'], 'RELATION_NOT_FOUND: .*no_index'],
+      [['cancel', lost], 'MAINTENANCE_JOB_NOT_FOUND: '],
+      [['cancel', 'it'], 'INVALID_REQUEST: .*job_id'],
+    ] as const;
+    for (const [args, expected] of attempts) {
+      const { exitCode, stdout, stderr } = await admin(...args);
+      expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
+      expect(stderr).toMatch(new RegExp(`^stowage admin: ${expected}`));
+    }
+  });
+
+  it('changes how much the server logs', async () => {
+    const { stdout: former } = await admin('log-level');
+    expect((await admin('log-level', 'debug')).stdout).toContain(`it was ${former}`);
+    expect((await admin('log-level')).stdout).toBe('debug\n');
+    await admin('log-level', former.trim());
   });
 });

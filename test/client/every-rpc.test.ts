@@ -3,14 +3,21 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
+  type MaintenanceJob,
+  MaintenanceState,
+} from '../../gen/stowage/v1/admin_maintenance_pb.js';
+import {
+  AdminService,
   ClusterService,
   createStowage,
   type DuplicateGroup,
+  LogLevel,
   ProjectService,
   RecordOutcome,
   StorageService,
   type Stowage,
 } from '../../src/client/index.js';
+import { until } from '../../src/lib/wait.js';
 import { failure, startService, type TestService } from '../support/service.js';
 
 let service: TestService;
@@ -191,6 +198,49 @@ const projectRows: Record<keyof typeof ProjectService.method, Row> = {
   },
 };
 
+/** A job of AdminService, when it is done: each server runs two at a time. */
+async function done({ stowage }: Ground, job: MaintenanceJob | undefined): Promise<MaintenanceJob> {
+  const asked = async () => {
+    const { job: now } = await maintenance(stowage).getMaintenanceJob({ jobId: job?.jobId ?? '' });
+    return now?.state === MaintenanceState.RUNNING ? undefined : now;
+  };
+  return until(asked, { timeoutMs: 20_000, what: 'the job is done' });
+}
+
+const maintenance = ({ admin }: Stowage) => admin;
+
+/** AdminService: what it does for the database. */
+const maintenanceRows = {
+  async vacuum(ground) {
+    const { job } = await maintenance(ground.stowage).vacuum({ table: 'projects', analyze: true });
+    expect(await done(ground, job)).toMatchObject({ state: MaintenanceState.SUCCEEDED });
+  },
+  async analyze(ground) {
+    const { job } = await maintenance(ground.stowage).analyze({ table: 'projects' });
+    expect(await done(ground, job)).toMatchObject({ state: MaintenanceState.SUCCEEDED });
+  },
+  async reindexConcurrently(ground) {
+    const index = 'projects_pkey';
+    const { job } = await maintenance(ground.stowage).reindexConcurrently({ index });
+    expect(await done(ground, job)).toMatchObject({ state: MaintenanceState.SUCCEEDED });
+  },
+  async getMaintenanceJob(ground) {
+    const { job } = await maintenance(ground.stowage).analyze({ table: 'timelines' });
+    expect(await done(ground, job)).toMatchObject({ target: 'timelines' });
+  },
+  async listMaintenanceJobs({ stowage }) {
+    const { jobs } = await maintenance(stowage).listMaintenanceJobs({});
+    expect(jobs.map(({ target }) => target)).toContain('projects_pkey');
+  },
+  async cancelMaintenanceJob(ground) {
+    const admin = maintenance(ground.stowage);
+    const { job } = await admin.analyze({ table: 'timelines' });
+    const ended = await done(ground, job);
+    const answer = await admin.cancelMaintenanceJob({ jobId: ended.jobId });
+    expect(answer.job).toEqual(ended);
+  },
+} satisfies Partial<Record<keyof typeof AdminService.method, Row>>;
+
 const clusterRows: Record<keyof typeof ClusterService.method, Row> = {
   async getTopology({ stowage }) {
     const { topology } = await stowage.cluster.getTopology({});
@@ -202,6 +252,11 @@ const clusterRows: Record<keyof typeof ClusterService.method, Row> = {
       expect(transition).toBeUndefined();
       break;
     }
+  },
+  async getHealth({ stowage }) {
+    const { report } = await stowage.cluster.getHealth({});
+    expect(report).toMatchObject({ canRead: true, canWrite: true });
+    expect(report?.nodes).toHaveLength(3);
   },
   async drainNode({ stowage }) {
     const { topology } = await stowage.cluster.getTopology({});
@@ -220,14 +275,62 @@ const clusterRows: Record<keyof typeof ClusterService.method, Row> = {
   },
 };
 
-const rows = { ...storageRows, ...projectRows, ...clusterRows };
+/** AdminService: what it tells of the database. */
+const reportRows = {
+  async getDatabaseStatistics({ stowage }) {
+    const answer = await stowage.admin.getDatabaseStatistics({});
+    expect(answer.database).toBe(service.database.name);
+  },
+  async getTableStatistics({ stowage }) {
+    const { tables } = await stowage.admin.getTableStatistics({ limit: 1000 });
+    expect(tables.map(({ table }) => table)).toContain('storage_objects');
+  },
+  async getIndexStatistics({ stowage }) {
+    const { indexes } = await stowage.admin.getIndexStatistics({ limit: 1000 });
+    expect(indexes.map(({ index }) => index)).toContain('storage_objects_pkey');
+  },
+  async getActivity({ stowage }) {
+    const { sessions, total } = await stowage.admin.getActivity({ limit: 1 });
+    expect(sessions).toHaveLength(1);
+    expect(total).toBeGreaterThan(1);
+  },
+  async getStatementStatistics({ stowage }) {
+    const answer = await stowage.admin.getStatementStatistics({});
+    expect(answer).toMatchObject({ available: false, statements: [] });
+    expect(answer.advice).toContain('create extension');
+  },
+  async getReplicationStatus({ stowage }) {
+    const { links } = await stowage.admin.getReplicationStatus({});
+    expect(links.filter(({ receiver }) => receiver !== '')).toHaveLength(2);
+  },
+  async getRiskySettings({ stowage }) {
+    const { settings } = await stowage.admin.getRiskySettings({});
+    expect(settings.filter(({ setting }) => setting === 'fsync')).toHaveLength(3);
+  },
+} satisfies Partial<Record<keyof typeof AdminService.method, Row>>;
+
+/** AdminService: how much the server logs, which has no log here. */
+const logRows = {
+  async getLogLevel({ stowage }) {
+    expect(await stowage.admin.getLogLevel({})).toMatchObject({ level: LogLevel.SILENT });
+  },
+  async setLogLevel({ stowage }) {
+    const answer = await stowage.admin.setLogLevel({ level: LogLevel.DEBUG });
+    expect(answer.formerLevel).toBe(LogLevel.SILENT);
+  },
+} satisfies Partial<Record<keyof typeof AdminService.method, Row>>;
+
+const adminRows = { ...reportRows, ...logRows, ...maintenanceRows };
+
+const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows };
 
 /** A row for each method of the descriptors: one that is missing has none, and fails. */
-const cases = [StorageService, ProjectService, ClusterService].flatMap(({ methods }) =>
-  methods.map((method: DescMethod) => ({
-    name: `${method.parent.name}/${method.name}`,
-    row: rows[method.localName as never] as Row | undefined,
-  })),
+const cases = [StorageService, ProjectService, ClusterService, AdminService].flatMap(
+  ({ methods }) =>
+    methods.map((method: DescMethod) => ({
+      name: `${method.parent.name}/${method.name}`,
+      row: rows[method.localName as never] as Row | undefined,
+    })),
 );
 
 describe.each(Object.entries(doors))('at %s', (door, address) => {

@@ -4,7 +4,13 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createClient, createTransport, StorageService } from '../../src/client/index.js';
+import { MaintenanceState } from '../../gen/stowage/v1/admin_maintenance_pb.js';
+import {
+  createClient,
+  createStowage,
+  createTransport,
+  StorageService,
+} from '../../src/client/index.js';
 import { until } from '../../src/lib/wait.js';
 import { type DevPlace, type DevServer, mainFile, startDev } from '../support/program.js';
 
@@ -47,6 +53,29 @@ describe('stowage dev', () => {
     const password = (await readFile(passFile, 'utf8')).trim().split(':').at(-1) ?? '';
     expect(password.length).toBeGreaterThan(20);
     expect(server.output()).not.toContain(password);
+  });
+
+  it('looks after its database as its owner', async () => {
+    await using stowage = createStowage({ endpoints: server.grpc });
+    const { admin } = stowage;
+    const { job } = await admin.analyze({ table: 'projects' });
+    const jobId = job?.jobId ?? '';
+    const isDone = async () => {
+      const { job: now } = await admin.getMaintenanceJob({ jobId });
+      return now?.state === MaintenanceState.SUCCEEDED;
+    };
+    await until(isDone, { timeoutMs: 10_000, what: 'the table is analyzed' });
+  });
+
+  it('counts statements, and shows what sessions of others do', async () => {
+    await using stowage = createStowage({ endpoints: server.grpc });
+    const counted = await stowage.admin.getStatementStatistics({ limit: 1000 });
+    expect(counted).toMatchObject({ available: true, advice: '' });
+    expect(counted.statements.map(({ name }) => name)).toContain('probe');
+    // The superuser's.
+    const texts = counted.statements.map(({ text }) => text);
+    const made = texts.filter((text) => /^create role/.test(text));
+    expect(made.join()).toContain(`password '...'`);
   });
 
   it('refuses a second one on the same data, and says who has it', async () => {

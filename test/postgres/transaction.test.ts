@@ -112,7 +112,13 @@ describe('Router.transaction', () => {
       mustReplay: undefined,
       isFallback: false,
     };
-    const running = new LeasedTransaction(lease, { call: testCall(), limits, route, attempt: 1 });
+    const running = new LeasedTransaction(lease, {
+      call: testCall(),
+      limits,
+      route,
+      attempt: 1,
+      slow: undefined,
+    });
     const refusal = await running.run(insertNote, [7, 'refused']).catch((error) => error);
     lease.release('clean');
     await pool.close(1_000);

@@ -73,7 +73,7 @@ describe.each(doorNames)('ClusterService through %s', (door) => {
     const startedAt = primary?.startedAt;
     expect(startedAt && toIsoMicros(startedAt)).toBe(database?.started);
     expect(primary).toMatchObject({ lagMs: 0, fenceReason: FenceReason.UNSPECIFIED });
-    expect(primary).toMatchObject({ drained: false, unaryPool: { sizeMax: 14 } });
+    expect(primary).toMatchObject({ drained: false, unaryPool: { sizeMax: 13 } });
     expect(standby?.lsn).toMatch(/^[0-9A-F]+\/[0-9A-F]+$/);
     expect(standby?.streamsPool).toMatchObject({ sizeMax: 5, waiting: 0 });
     expect(Math.abs(Number(serverTime?.seconds) * 1000 - Date.now())).toBeLessThan(60_000);

@@ -2,13 +2,14 @@
 
 import { randomUUID } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   RecordObjectRequestSchema,
   RecordOutcome,
 } from '../../gen/stowage/v1/storage_record_pb.js';
 import { until } from '../../src/lib/wait.js';
 import type { RouterHandle } from '../../src/postgres/router-handle.js';
+import { type CommitInDoubtEvent, commitInDoubtChannel } from '../../src/store/events.js';
 import { recordObject } from '../../src/store/record-calls.js';
 import { sharedCluster } from '../support/cluster.js';
 import { createTestDatabase, type TestConnection, type TestDatabase } from '../support/database.js';
@@ -49,6 +50,14 @@ describe('A commit in doubt', () => {
     await proxy[Symbol.asyncDispose]();
     await database.drop();
   });
+
+  const ends: string[] = [];
+  const onDoubt = (event: unknown) => ends.push((event as CommitInDoubtEvent).end);
+  beforeEach(() => {
+    ends.length = 0;
+    commitInDoubtChannel.subscribe(onDoubt);
+  });
+  afterEach(() => void commitInDoubtChannel.unsubscribe(onDoubt));
 
   const shutGate = () => admin.query('select pg_advisory_lock($1)', [GATE]);
   const openGate = () => admin.query('select pg_advisory_unlock_all()');
@@ -91,6 +100,7 @@ describe('A commit in doubt', () => {
     expect(response).toMatchObject({ outcome: RecordOutcome.CREATED });
     expect(token).toMatch(/^[\w-]{59}$/);
     expect(await revisionOf('done')).toEqual([1]);
+    expect(ends).toEqual(['answered']);
     await settled(router);
   });
 
@@ -106,6 +116,7 @@ describe('A commit in doubt', () => {
     const { response } = await promise;
     expect(response.object?.revision).toBe(1n);
     expect(await revisionOf('again')).toEqual([1]);
+    expect(ends).toEqual(['repeated']);
     // The answer that a repeat is given is that of the run which stands.
     const repeated = await record(requestId, 'again');
     expect(repeated.response).toEqual(response);
@@ -119,6 +130,7 @@ describe('A commit in doubt', () => {
     await untilWaiting('advisory');
     cutLine();
     await outcome;
+    expect(ends).toEqual(['unknown']);
     await openGate();
     // The repeat settles it later, and another request does not get its answer.
     const { response } = await record(requestId, 'open');
@@ -135,6 +147,7 @@ describe('A commit in doubt', () => {
     await untilWaiting('advisory');
     cutLine();
     await outcome;
+    expect(ends).toEqual(['unknown']);
     await openGate();
   });
 
@@ -172,5 +185,6 @@ describe('A commit in doubt', () => {
     await openGate();
     await taken;
     await outcome;
+    expect(ends).toEqual(['refused']);
   });
 });

@@ -92,6 +92,7 @@ describe('startServer', () => {
     const serving = serveCommand({
       config: () => parseConfig(environment),
       startLog: () => startLog('silent'),
+      version: '',
       print: () => undefined,
     }).parseAsync([], { from: 'user' });
     process.emit('SIGHUP', 'SIGHUP');

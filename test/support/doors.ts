@@ -24,6 +24,9 @@ import {
   type Handlers,
 } from '../../src/services/handler.js';
 
+import { pagesOver } from './health.js';
+import { snapshotOf, topologyOf } from './topology-snapshots.js';
+
 /** What handlers saw, for tests to wait on and look at. */
 export interface Seen {
   /** Resolves with the context of the next call that hangs. */
@@ -53,6 +56,17 @@ export class SettableHealth implements HealthSource {
   readonly #listeners = new Set<() => void>();
   #read = true;
   #write = true;
+
+  /** A primary alone, a standby alone, or nothing at all. */
+  readonly topology = () => {
+    const [name, state] = this.#write
+      ? (['a:1', 'primary'] as const)
+      : (['b:2', 'standby'] as const);
+    const nodes = this.#read
+      ? [snapshotOf(name, { state })]
+      : [snapshotOf('a:1', { state: 'unreachable' })];
+    return topologyOf({ nodes, canRead: this.#read, hasPrimary: this.#write });
+  };
 
   canRead(): boolean {
     return this.#read;
@@ -204,7 +218,8 @@ export async function openDoors(
   const services = [...api, ...reflectionServices(api.map(({ descriptor }) => descriptor))];
   const pipeline = new Pipeline(server);
   const grpc = await openGrpcDoor(server, services, pipeline);
-  const connect = await openConnectDoor(server, services, pipeline, health, limits);
+  const pages = pagesOver(health, source.topology, server.authToken);
+  const connect = await openConnectDoor(server, services, pipeline, pages, limits);
   return {
     pipeline,
     health,

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import { until } from '../../src/lib/wait.js';
 import { type FailingCluster, useFailingCluster } from './failing-cluster.js';
 import { objectOf } from './load.js';
+import { type Figures, scrape } from './prometheus-text.js';
 import { type Clients, type OpenServer, openServer } from './service.js';
 import { openProxy, type TcpProxy } from './tcp-proxy.js';
 import { recordTransitions, type Transitions } from './transitions.js';
@@ -16,11 +17,17 @@ export interface FailingService {
   /** Calls as they are: no request id and no token that the test does not set. */
   readonly plain: Clients['storage'];
   readonly cluster: Clients['cluster'];
+  /** What the server's metrics tell now. */
+  figures(): Promise<Figures>;
+  /** The address by which the server knows a node. */
+  addressOf(name: string): string;
   readonly transitions: Transitions;
   /** The line to a node, where there are lines. */
   lineTo(name: string): TcpProxy;
   /** The letter of a node by what the server calls it; undefined for another. */
   nameOf(address: string): string | undefined;
+  /** `http://127.0.0.1:port` of the HTTP door. */
+  readonly httpUrl: string;
   /** Records an object, and resolves once every node has it. */
   recordEverywhere(objectKey: string): Promise<void>;
 }
@@ -129,6 +136,14 @@ class HookedService implements FailingService {
     return this.#there.server.doors.gRPC.cluster;
   }
 
+  figures(): Promise<Figures> {
+    return scrape(this.#there.server.httpUrl);
+  }
+
+  addressOf(name: string): string {
+    return this.#lines.get(name)?.address ?? this.nodes.addressOf(name);
+  }
+
   get transitions(): Transitions {
     return this.#there.transitions;
   }
@@ -137,6 +152,10 @@ class HookedService implements FailingService {
     const line = this.#lines.get(name);
     if (line === undefined) throw new Error(`there is no line to ${name}`);
     return line;
+  }
+
+  get httpUrl(): string {
+    return this.#there.server.httpUrl;
   }
 
   async recordEverywhere(objectKey: string): Promise<void> {

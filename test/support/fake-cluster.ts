@@ -3,7 +3,7 @@
 import { parseConfig, type ServerSettings } from '../../src/config.js';
 import { StowageError } from '../../src/errors.js';
 import type { TopologyEvent } from '../../src/postgres/events.js';
-import type { NodeSnapshot, TopologySnapshot } from '../../src/postgres/router-handle.js';
+import type { TopologySnapshot } from '../../src/postgres/router-handle.js';
 import { type TopologySource, watchTopology } from '../../src/postgres/topology-watch.js';
 import { openConnectDoor } from '../../src/server/connect.js';
 import { openGrpcDoor } from '../../src/server/grpc.js';
@@ -12,38 +12,8 @@ import { Pipeline } from '../../src/server/pipeline.js';
 import { clusterService } from '../../src/services/cluster-service.js';
 import type { ClusterStore } from '../../src/store/store.js';
 import { SettableHealth } from './doors.js';
-
-const pool = {
-  ...{ acquires: 0, acquireMs: 0, timeouts: 0, refusals: 0 },
-  size: 4,
-  idle: 3,
-  acquired: 1,
-  waiting: 0,
-};
-
-/** A node of which nothing is known but what is given. */
-export function snapshotOf(name: string, fields: Partial<NodeSnapshot> = {}): NodeSnapshot {
-  return {
-    name,
-    state: 'unknown',
-    ...{ fence: undefined, timeline: undefined, lagMs: undefined, lagBytes: undefined },
-    ...{ lsn: undefined, startedAt: undefined, answeredMsAgo: undefined },
-    isDrained: false,
-    isDoubted: false,
-    pools: { unary: { ...pool, sizeMax: 14 }, streams: { ...pool, sizeMax: 5 } },
-    ...fields,
-  };
-}
-
-/** A cluster of which nothing is known but what is given. */
-export function topologyOf(fields: Partial<TopologySnapshot> = {}): TopologySnapshot {
-  return {
-    nodes: [],
-    ...{ primary: undefined, timeline: undefined, systemIdentifier: undefined },
-    ...{ epoch: 0, history: [], hasPrimary: false, canRead: false },
-    ...fields,
-  };
-}
+import { pagesOver, reporterOver } from './health.js';
+import { topologyOf } from './topology-snapshots.js';
 
 /** What the service sees of a router. */
 export class FakeCluster implements TopologySource {
@@ -108,11 +78,15 @@ export async function openClusterDoors(
   const standard = { ...parseConfig({}).server, grpcAddress: free, httpAddress: free };
   const server = { ...standard, ...settings };
   const { streamHeartbeatMs: heartbeatMs } = server;
-  const services = [clusterService({ cluster, heartbeatMs } as unknown as ClusterStore)];
+  const topology = () => cluster.topology();
+  const reporter = reporterOver(topology);
+  const store = { cluster, health: reporter, heartbeatMs } as unknown as ClusterStore;
+  const services = [clusterService(store)];
   const pipeline = new Pipeline(server);
   const grpc = await openGrpcDoor(server, services, pipeline);
   const health = new Health(new SettableHealth(), []);
-  const connect = await openConnectDoor(server, services, pipeline, health);
+  const pages = pagesOver(health, topology, server.authToken);
+  const connect = await openConnectDoor(server, services, pipeline, pages);
   return {
     grpc: `127.0.0.1:${grpc.address.port}`,
     http: `127.0.0.1:${connect.address.port}`,

@@ -1,13 +1,14 @@
 /** A whole server on a database of its own in the shared cluster, with clients of both doors. */
 import { type Client, ConnectError, createClient, type Transport } from '@connectrpc/connect';
 import { createConnectTransport, Http2SessionManager } from '@connectrpc/connect-node';
+import { AdminService } from '../../gen/stowage/v1/admin_service_pb.js';
 import { ClusterService } from '../../gen/stowage/v1/cluster_service_pb.js';
 import { ProjectService } from '../../gen/stowage/v1/project_service_pb.js';
 import { StorageService } from '../../gen/stowage/v1/storage_service_pb.js';
 import { CallError, createStowage, toStowageError } from '../../src/client/index.js';
 import { parseConfig } from '../../src/config.js';
 import { until } from '../../src/lib/wait.js';
-import { type RunningServer, startServer } from '../../src/server/run.js';
+import { type RunningServer, type StartOptions, startServer } from '../../src/server/run.js';
 import { type SharedCluster, sharedCluster } from './cluster.js';
 import { atDatabase, createTestDatabase, openConnection, type TestDatabase } from './database.js';
 
@@ -23,6 +24,7 @@ export interface Clients {
   readonly storage: Client<typeof StorageService>;
   readonly projects: Client<typeof ProjectService>;
   readonly cluster: Client<typeof ClusterService>;
+  readonly admin: Client<typeof AdminService>;
 }
 
 /** A running server and the ways to it. */
@@ -52,11 +54,13 @@ export interface TestService extends OpenServer {
  * Starts a server on a migrated database.
  * @param nodes `host:port` of each.
  * @param environment is laid over the settings that a test needs.
+ * @param options what it is started with beside its settings.
  */
 export async function openServer(
   database: TestDatabase,
   nodes: readonly string[],
   environment: Readonly<Record<string, string>> = {},
+  options: StartOptions = {},
 ): Promise<OpenServer> {
   const service = new URL(database.serviceUrl ?? '');
   const config = parseConfig({
@@ -64,11 +68,12 @@ export async function openServer(
     POSTGRES_DB: database.name,
     POSTGRES_USER: service.username,
     POSTGRES_PASSWORD: service.password,
+    STOWAGE_ADMIN_URL: database.url,
     STOWAGE_GRPC_ADDRESS: '127.0.0.1:0',
     STOWAGE_HTTP_ADDRESS: '127.0.0.1:0',
     ...environment,
   });
-  const server = await startServer(config);
+  const server = await startServer(config, options);
   const grpcTarget = `127.0.0.1:${server.grpcAddress.port}`;
   const httpUrl = `http://127.0.0.1:${server.httpAddress.port}`;
   const stowage = createStowage({ endpoints: grpcTarget });
@@ -128,6 +133,7 @@ const clientsOf = (transport: Transport): Clients => ({
   storage: createClient(StorageService, transport),
   projects: createClient(ProjectService, transport),
   cluster: createClient(ClusterService, transport),
+  admin: createClient(AdminService, transport),
 });
 
 async function waitForStandbys(

@@ -4,7 +4,7 @@ import { ComparisonOperator } from '../../gen/stowage/v1/storage_list_pb.js';
 import { displayWidth } from '../../src/cli/display-width.js';
 import { addComparison } from '../../src/cli/objects/comparison.js';
 import { createCounter } from '../../src/cli/objects/counter.js';
-import { jsonText } from '../../src/cli/output.js';
+import { jsonText, widthOf } from '../../src/cli/output.js';
 import { pointAt } from '../../src/cli/search.js';
 import { type Column, renderRecord, renderTable, Table } from '../../src/cli/table.js';
 
@@ -77,6 +77,15 @@ describe('a table', () => {
       ['json', ['{', '}']],
     ]);
     expect(record).toBe('a     x\njson  {\n      }\n');
+  });
+});
+
+describe('the width of an output', () => {
+  it("is the terminal's, 80 where it tells none, and without an end elsewhere", () => {
+    expect(widthOf({ isTTY: true, columns: 132 })).toBe(132);
+    expect(widthOf({ isTTY: true, columns: 0 })).toBe(80);
+    expect(widthOf({ isTTY: true })).toBe(80);
+    expect(widthOf({ columns: 80 })).toBe(Number.POSITIVE_INFINITY);
   });
 });
 

@@ -10,7 +10,7 @@ import { Screen, type Terminal } from '../../src/cli/topology/screen.js';
 import { NodeState, TopologySchema } from '../../src/client/index.js';
 import type { NodeSnapshot } from '../../src/postgres/router-handle.js';
 import { topologyMessage } from '../../src/services/topology-messages.js';
-import { snapshotOf, topologyOf } from '../support/fake-cluster.js';
+import { snapshotOf, topologyOf } from '../support/topology-snapshots.js';
 
 const known = { primary: 'db1:5432', timeline: 2, epoch: 3, hasPrimary: true, canRead: true };
 

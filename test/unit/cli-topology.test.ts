@@ -5,9 +5,10 @@ import { topologyCommand } from '../../src/cli/topology.js';
 import { ClusterService, createClient, createTransport } from '../../src/client/index.js';
 import { StowageError } from '../../src/errors.js';
 import { until } from '../../src/lib/wait.js';
-import { FakeCluster, openClusterDoors, snapshotOf } from '../support/fake-cluster.js';
+import { FakeCluster, openClusterDoors } from '../support/fake-cluster.js';
 import { freePort } from '../support/free-port.js';
 import { type Ran, runCommand, type Surroundings } from '../support/shell.js';
+import { snapshotOf } from '../support/topology-snapshots.js';
 
 const wholeCluster = () => [
   snapshotOf('db1:5432', { state: 'primary', timeline: 2, lsn: 0x1_0000_00ffn, lagMs: 0 }),

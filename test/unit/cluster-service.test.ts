@@ -18,7 +18,8 @@ import type {
 import { clusterService } from '../../src/services/cluster-service.js';
 import type { CallContext } from '../../src/services/handler.js';
 import type { ClusterStore } from '../../src/store/store.js';
-import { snapshotOf, topologyOf } from '../support/fake-cluster.js';
+import { reporterOver } from '../support/health.js';
+import { snapshotOf, topologyOf } from '../support/topology-snapshots.js';
 
 const pool = { size: 4, idle: 3, acquired: 1, waiting: 0 };
 
@@ -34,7 +35,9 @@ function serviceOver(cluster: Partial<Cluster>) {
     ...{ topology: unasked, watch: unasked, acceptTimeline: unasked, inspect: unasked },
     ...cluster,
   };
-  const { methods } = clusterService({ cluster: whole, heartbeatMs: 70 } as ClusterStore);
+  const health = reporterOver(whole.topology);
+  const store = { cluster: whole, health, heartbeatMs: 70 } as unknown as ClusterStore;
+  const { methods } = clusterService(store);
   const context = { signal: NEVER, deadlineMs: 123, principal: 'ops' } as CallContext;
   const bound = (method: DescMethod) => methods.find((each) => each.method === method);
   return {

@@ -58,7 +58,7 @@ export type MaintenanceJob = Message<"stowage.v1.MaintenanceJob"> & {
   phase: string;
 
   /**
-   * Units that are done, of those named by `unit`.
+   * Units of the present phase that are done, or partitions, as `unit` says.
    *
    * @generated from field: int64 done = 6;
    */
@@ -93,7 +93,7 @@ export type MaintenanceJob = Message<"stowage.v1.MaintenanceJob"> & {
   endedAt?: Timestamp | undefined;
 
   /**
-   * Why it failed, for a person; empty where it did not.
+   * Why it failed, or what a cancelled one had to leave behind, for a person; else empty.
    *
    * @generated from field: string error = 11;
    */

@@ -107,7 +107,8 @@ export type GetDatabaseStatisticsResponse = Message<"stowage.v1.GetDatabaseStati
   temporaryBytes: bigint;
 
   /**
-   * Open sessions, by what they do, such as `active`, `idle` or `idle in transaction`.
+   * Open sessions, by what they do, such as `active`, `idle` or `idle in transaction`; `unknown`
+   * where the service's login may not see it (docs/operations.md says how to let it).
    *
    * @generated from field: map<string, int32> sessions = 10;
    */
@@ -191,7 +192,8 @@ export type TableStatistics = Message<"stowage.v1.TableStatistics"> & {
   partitions: number;
 
   /**
-   * Bytes of rows, indexes and oversized values together.
+   * Bytes of rows, indexes and oversized values together. While somebody has the table locked, all
+   * sizes are as VACUUM or ANALYZE last found them.
    *
    * @generated from field: int64 total_bytes = 3;
    */
@@ -219,7 +221,7 @@ export type TableStatistics = Message<"stowage.v1.TableStatistics"> & {
   liveRows: bigint;
 
   /**
-   * Dead rows that are still there, as PostgreSQL estimates.
+   * Dead rows that are still there, as PostgreSQL estimates; a standby does not count them.
    *
    * @generated from field: int64 dead_rows = 7;
    */
@@ -248,14 +250,15 @@ export type TableStatistics = Message<"stowage.v1.TableStatistics"> & {
   indexScans: bigint;
 
   /**
-   * When it was last vacuumed, by hand or by autovacuum; unset where that never happened.
+   * When it was last vacuumed, by hand or by autovacuum, of partitions the latest; unset where that
+   * never happened, and on a standby, which only replays it.
    *
    * @generated from field: google.protobuf.Timestamp vacuumed_at = 11;
    */
   vacuumedAt?: Timestamp | undefined;
 
   /**
-   * When it was last analyzed; unset where that never happened.
+   * The same of analyzing.
    *
    * @generated from field: google.protobuf.Timestamp analyzed_at = 12;
    */
@@ -412,7 +415,7 @@ export type IndexStatistics = Message<"stowage.v1.IndexStatistics"> & {
   bloatBytes?: bigint | undefined;
 
   /**
-   * Its definition.
+   * Its definition, at most 1,000 characters; empty while its table is locked by somebody else.
    *
    * @generated from field: string definition = 10;
    */
@@ -567,7 +570,7 @@ export type SessionActivity = Message<"stowage.v1.SessionActivity"> & {
   transactionMs?: number | undefined;
 
   /**
-   * Sessions that it waits for; at most 16.
+   * Sessions that it waits for, at most 16; 0 stands for a prepared transaction.
    *
    * @generated from field: repeated int32 blocked_by = 9;
    */
@@ -673,7 +676,8 @@ export const GetStatementStatisticsRequestSchema: GenMessage<GetStatementStatist
  */
 export type StatementStatistics = Message<"stowage.v1.StatementStatistics"> & {
   /**
-   * The service's own name of the statement; empty where it is another program's.
+   * The service's own name of the statement; empty where it is another program's. Of those that
+   * differ in constants only, all names with commas between them.
    *
    * @generated from field: string name = 1;
    */

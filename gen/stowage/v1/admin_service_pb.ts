@@ -296,7 +296,7 @@ export const AdminService: GenService<{
     output: typeof ListMaintenanceJobsResponseSchema;
   },
   /**
-   * Ends a job. Repeating it changes nothing. Reasons: MAINTENANCE_JOB_NOT_FOUND.
+   * Ends a job. Repeating it changes nothing. Reasons: MAINTENANCE_JOB_NOT_FOUND, NO_PRIMARY.
    *
    * @generated from rpc stowage.v1.AdminService.CancelMaintenanceJob
    */

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stowage/v1/health.proto.
  */
 export const file_stowage_v1_health: GenFile = /*@__PURE__*/
-  fileDesc("ChdzdG93YWdlL3YxL2hlYWx0aC5wcm90bxIKc3Rvd2FnZS52MSJqCg1IZWFsdGhGaW5kaW5nEiwKCHNldmVyaXR5GAEgASgOMhouc3Rvd2FnZS52MS5IZWFsdGhTZXZlcml0eRIMCgRjb2RlGAIgASgJEgwKBG5vZGUYAyABKAkSDwoHbWVzc2FnZRgEIAEoCSK+AQoMU2VydmVySGVhbHRoEg8KB3ZlcnNpb24YASABKAkSLgoKc3RhcnRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLdW5hcnlfY2FsbHMYAyABKAUSDwoHc3RyZWFtcxgEIAEoBRIbChNldmVudF9sb29wX2RlbGF5X21zGAUgASgBEhcKD2hlYXBfdXNlZF9ieXRlcxgGIAEoAxIRCglyc3NfYnl0ZXMYByABKAMilQEKEENvbm5lY3Rpb25IZWFsdGgSDQoFdG90YWwYASABKAUSDgoGYWN0aXZlGAIgASgFEgwKBGlkbGUYAyABKAUSGwoTaWRsZV9pbl90cmFuc2FjdGlvbhgEIAEoBRIYChB3YWl0aW5nX2Zvcl9sb2NrGAUgASgFEgsKA21heBgGIAEoBRIQCghyZXNlcnZlZBgHIAEoBSLtAQoQRGF0YWJhc2VBY3Rpdml0eRIcCg9jYWNoZV9oaXRfcmF0aW8YASABKAFIAIgBARIRCgljb21taXR0ZWQYAiABKAMSEwoLcm9sbGVkX2JhY2sYAyABKAMSEQoJZGVhZGxvY2tzGAQgASgDEhEKCWNvbmZsaWN0cxgFIAEoAxIXCg90ZW1wb3JhcnlfYnl0ZXMYBiABKAMSEgoKc2l6ZV9ieXRlcxgHIAEoAxIsCghyZXNldF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCEgoQX2NhY2hlX2hpdF9yYXRpbyLQAQoJV2FsSGVhbHRoEgsKA2xzbhgBIAEoCRIhChRzbG90c19yZXRhaW5lZF9ieXRlcxgCIAEoA0gAiAEBEhYKDmluYWN0aXZlX3Nsb3RzGAMgASgFEhEKCWFyY2hpdmluZxgEIAEoCBIYChBhcmNoaXZlX2ZhaWx1cmVzGAUgASgDEjUKEWFyY2hpdmVfZmFpbGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIXChVfc2xvdHNfcmV0YWluZWRfYnl0ZXMitwEKDVJlcGxpY2FIZWFsdGgSDAoEbmFtZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEg0KBXN0YXRlGAMgASgJEhIKCnN5bmNfc3RhdGUYBCABKAkSHAoPZmx1c2hfbGFnX2J5dGVzGAUgASgDSACIAQESHQoQcmVwbGF5X2xhZ19ieXRlcxgGIAEoA0gBiAEBQhIKEF9mbHVzaF9sYWdfYnl0ZXNCEwoRX3JlcGxheV9sYWdfYnl0ZXMiRwoOUmVjZWl2ZXJIZWFsdGgSDgoGc3RhdHVzGAEgASgJEg4KBnNlbmRlchgCIAEoCRIVCg1yZXBsYXlfcGF1c2VkGAMgASgIIpABChBBdXRvdmFjdXVtSGVhbHRoEg8KB2VuYWJsZWQYASABKAgSDwoHd29ya2VycxgCIAEoBRITCgt3b3JrZXJzX21heBgDIAEoBRISCgp0YWJsZXNfZHVlGAQgASgFEhEKCWRlYWRfcm93cxgFIAEoAxIeChZvbGRlc3RfdHJhbnNhY3Rpb25fYWdlGAYgASgDIokDCgpOb2RlSGVhbHRoEh4KBG5vZGUYASABKAsyEC5zdG93YWdlLnYxLk5vZGUSLwoLb2JzZXJ2ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDnNlcnZlcl92ZXJzaW9uGAMgASgJEjEKC2Nvbm5lY3Rpb25zGAQgASgLMhwuc3Rvd2FnZS52MS5Db25uZWN0aW9uSGVhbHRoEi4KCGFjdGl2aXR5GAUgASgLMhwuc3Rvd2FnZS52MS5EYXRhYmFzZUFjdGl2aXR5EiIKA3dhbBgGIAEoCzIVLnN0b3dhZ2UudjEuV2FsSGVhbHRoEisKCHJlcGxpY2FzGAcgAygLMhkuc3Rvd2FnZS52MS5SZXBsaWNhSGVhbHRoEiwKCHJlY2VpdmVyGAggASgLMhouc3Rvd2FnZS52MS5SZWNlaXZlckhlYWx0aBIwCgphdXRvdmFjdXVtGAkgASgLMhwuc3Rvd2FnZS52MS5BdXRvdmFjdXVtSGVhbHRoIowCCgxIZWFsdGhSZXBvcnQSKAoGc3RhdHVzGAEgASgOMhguc3Rvd2FnZS52MS5IZWFsdGhTdGF0dXMSEAoIY2FuX3JlYWQYAiABKAgSEQoJY2FuX3dyaXRlGAMgASgIEi8KC3NlcnZlcl90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgZzZXJ2ZXIYBSABKAsyGC5zdG93YWdlLnYxLlNlcnZlckhlYWx0aBIlCgVub2RlcxgGIAMoCzIWLnN0b3dhZ2UudjEuTm9kZUhlYWx0aBIrCghmaW5kaW5ncxgHIAMoCzIZLnN0b3dhZ2UudjEuSGVhbHRoRmluZGluZyp3CgxIZWFsdGhTdGF0dXMSHQoZSEVBTFRIX1NUQVRVU19VTlNQRUNJRklFRBAAEhQKEEhFQUxUSF9TVEFUVVNfT0sQARIaChZIRUFMVEhfU1RBVFVTX0RFR1JBREVEEAISFgoSSEVBTFRIX1NUQVRVU19ET1dOEAMqaQoOSGVhbHRoU2V2ZXJpdHkSHwobSEVBTFRIX1NFVkVSSVRZX1VOU1BFQ0lGSUVEEAASGwoXSEVBTFRIX1NFVkVSSVRZX1dBUk5JTkcQARIZChVIRUFMVEhfU0VWRVJJVFlfRVJST1IQAkJTCg5kZXYuc3Rvd2FnZS52MVABWiRzdG93YWdlLmRldi9nZW4vc3Rvd2FnZS92MTtzdG93YWdldjGqAgpTdG93YWdlLlYx6gILU3Rvd2FnZTo6VjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_stowage_v1_cluster]);
+  fileDesc("ChdzdG93YWdlL3YxL2hlYWx0aC5wcm90bxIKc3Rvd2FnZS52MSJqCg1IZWFsdGhGaW5kaW5nEiwKCHNldmVyaXR5GAEgASgOMhouc3Rvd2FnZS52MS5IZWFsdGhTZXZlcml0eRIMCgRjb2RlGAIgASgJEgwKBG5vZGUYAyABKAkSDwoHbWVzc2FnZRgEIAEoCSK+AQoMU2VydmVySGVhbHRoEg8KB3ZlcnNpb24YASABKAkSLgoKc3RhcnRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLdW5hcnlfY2FsbHMYAyABKAUSDwoHc3RyZWFtcxgEIAEoBRIbChNldmVudF9sb29wX2RlbGF5X21zGAUgASgBEhcKD2hlYXBfdXNlZF9ieXRlcxgGIAEoAxIRCglyc3NfYnl0ZXMYByABKAMi5QEKEENvbm5lY3Rpb25IZWFsdGgSDQoFdG90YWwYASABKAUSDgoGYWN0aXZlGAIgASgFEgwKBGlkbGUYAyABKAUSGwoTaWRsZV9pbl90cmFuc2FjdGlvbhgEIAEoBRIYChB3YWl0aW5nX2Zvcl9sb2NrGAUgASgFEg4KBmhpZGRlbhgGIAEoBRILCgNtYXgYByABKAUSEAoIcmVzZXJ2ZWQYCCABKAUSIwoWaWRsZV9pbl90cmFuc2FjdGlvbl9tcxgJIAEoAUgAiAEBQhkKF19pZGxlX2luX3RyYW5zYWN0aW9uX21zIpYCChBEYXRhYmFzZUFjdGl2aXR5EhwKD2NhY2hlX2hpdF9yYXRpbxgBIAEoAUgAiAEBEhIKCmJsb2Nrc19oaXQYAiABKAMSEwoLYmxvY2tzX3JlYWQYAyABKAMSEQoJY29tbWl0dGVkGAQgASgDEhMKC3JvbGxlZF9iYWNrGAUgASgDEhEKCWRlYWRsb2NrcxgGIAEoAxIRCgljb25mbGljdHMYByABKAMSFwoPdGVtcG9yYXJ5X2J5dGVzGAggASgDEhIKCnNpemVfYnl0ZXMYCSABKAMSLAoIcmVzZXRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQhIKEF9jYWNoZV9oaXRfcmF0aW8ijwIKCVdhbEhlYWx0aBILCgNsc24YASABKAkSIQoUc2xvdHNfcmV0YWluZWRfYnl0ZXMYAiABKANIAIgBARIMCgRzbG90GAMgASgJEhYKDmluYWN0aXZlX3Nsb3RzGAQgASgFEhEKCWFyY2hpdmluZxgFIAEoCBIYChBhcmNoaXZlX2ZhaWx1cmVzGAYgASgDEjUKEWFyY2hpdmVfZmFpbGVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgthcmNoaXZlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCFwoVX3Nsb3RzX3JldGFpbmVkX2J5dGVzIrcBCg1SZXBsaWNhSGVhbHRoEgwKBG5hbWUYASABKAkSDwoHYWRkcmVzcxgCIAEoCRINCgVzdGF0ZRgDIAEoCRISCgpzeW5jX3N0YXRlGAQgASgJEhwKD2ZsdXNoX2xhZ19ieXRlcxgFIAEoA0gAiAEBEh0KEHJlcGxheV9sYWdfYnl0ZXMYBiABKANIAYgBAUISChBfZmx1c2hfbGFnX2J5dGVzQhMKEV9yZXBsYXlfbGFnX2J5dGVzIloKDlJlY2VpdmVySGVhbHRoEhEKCXJlY2VpdmluZxgBIAEoCBIOCgZzdGF0dXMYAiABKAkSDgoGc2VuZGVyGAMgASgJEhUKDXJlcGxheV9wYXVzZWQYBCABKAgiqAEKEEF1dG92YWN1dW1IZWFsdGgSDwoHZW5hYmxlZBgBIAEoCBIPCgd3b3JrZXJzGAIgASgFEhMKC3dvcmtlcnNfbWF4GAMgASgFEhIKCnRhYmxlc19kdWUYBCABKAUSFgoOdGFibGVzX292ZXJkdWUYBSABKAUSEQoJZGVhZF9yb3dzGAYgASgDEh4KFm9sZGVzdF90cmFuc2FjdGlvbl9hZ2UYByABKAMiiQMKCk5vZGVIZWFsdGgSHgoEbm9kZRgBIAEoCzIQLnN0b3dhZ2UudjEuTm9kZRIvCgtvYnNlcnZlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOc2VydmVyX3ZlcnNpb24YAyABKAkSMQoLY29ubmVjdGlvbnMYBCABKAsyHC5zdG93YWdlLnYxLkNvbm5lY3Rpb25IZWFsdGgSLgoIYWN0aXZpdHkYBSABKAsyHC5zdG93YWdlLnYxLkRhdGFiYXNlQWN0aXZpdHkSIgoDd2FsGAYgASgLMhUuc3Rvd2FnZS52MS5XYWxIZWFsdGgSKwoIcmVwbGljYXMYByADKAsyGS5zdG93YWdlLnYxLlJlcGxpY2FIZWFsdGgSLAoIcmVjZWl2ZXIYCCABKAsyGi5zdG93YWdlLnYxLlJlY2VpdmVySGVhbHRoEjAKCmF1dG92YWN1dW0YCSABKAsyHC5zdG93YWdlLnYxLkF1dG92YWN1dW1IZWFsdGgijAIKDEhlYWx0aFJlcG9ydBIoCgZzdGF0dXMYASABKA4yGC5zdG93YWdlLnYxLkhlYWx0aFN0YXR1cxIQCghjYW5fcmVhZBgCIAEoCBIRCgljYW5fd3JpdGUYAyABKAgSLwoLc2VydmVyX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKBnNlcnZlchgFIAEoCzIYLnN0b3dhZ2UudjEuU2VydmVySGVhbHRoEiUKBW5vZGVzGAYgAygLMhYuc3Rvd2FnZS52MS5Ob2RlSGVhbHRoEisKCGZpbmRpbmdzGAcgAygLMhkuc3Rvd2FnZS52MS5IZWFsdGhGaW5kaW5nKncKDEhlYWx0aFN0YXR1cxIdChlIRUFMVEhfU1RBVFVTX1VOU1BFQ0lGSUVEEAASFAoQSEVBTFRIX1NUQVRVU19PSxABEhoKFkhFQUxUSF9TVEFUVVNfREVHUkFERUQQAhIWChJIRUFMVEhfU1RBVFVTX0RPV04QAyppCg5IZWFsdGhTZXZlcml0eRIfChtIRUFMVEhfU0VWRVJJVFlfVU5TUEVDSUZJRUQQABIbChdIRUFMVEhfU0VWRVJJVFlfV0FSTklORxABEhkKFUhFQUxUSF9TRVZFUklUWV9FUlJPUhACQlMKDmRldi5zdG93YWdlLnYxUAFaJHN0b3dhZ2UuZGV2L2dlbi9zdG93YWdlL3YxO3N0b3dhZ2V2MaoCClN0b3dhZ2UuVjHqAgtTdG93YWdlOjpWMWIGcHJvdG8z", [file_google_protobuf_timestamp, file_stowage_v1_cluster]);
 
 /**
  * Something that a person should look at.
@@ -135,7 +135,7 @@ export type ConnectionHealth = Message<"stowage.v1.ConnectionHealth"> & {
   total: number;
 
   /**
-   * Those that run a statement.
+   * Those that run a statement, as far as the service may know.
    *
    * @generated from field: int32 active = 2;
    */
@@ -163,18 +163,34 @@ export type ConnectionHealth = Message<"stowage.v1.ConnectionHealth"> & {
   waitingForLock: number;
 
   /**
+   * Those of other roles, of which the service may not know what they do unless it is granted
+   * `pg_read_all_stats` or `pg_monitor`.
+   *
+   * @generated from field: int32 hidden = 6;
+   */
+  hidden: number;
+
+  /**
    * The most that PostgreSQL lets in (`max_connections`).
    *
-   * @generated from field: int32 max = 6;
+   * @generated from field: int32 max = 7;
    */
   max: number;
 
   /**
    * Of these, how many are kept for superusers and the like.
    *
-   * @generated from field: int32 reserved = 7;
+   * @generated from field: int32 reserved = 8;
    */
   reserved: number;
+
+  /**
+   * For how long the longest has waited for its client inside a transaction, in milliseconds; unset
+   * where none is known to.
+   *
+   * @generated from field: optional double idle_in_transaction_ms = 9;
+   */
+  idleInTransactionMs?: number | undefined;
 };
 
 /**
@@ -199,51 +215,65 @@ export type DatabaseActivity = Message<"stowage.v1.DatabaseActivity"> & {
   cacheHitRatio?: number | undefined;
 
   /**
+   * Blocks that were read from PostgreSQL's own memory.
+   *
+   * @generated from field: int64 blocks_hit = 2;
+   */
+  blocksHit: bigint;
+
+  /**
+   * Blocks that were read from outside of it.
+   *
+   * @generated from field: int64 blocks_read = 3;
+   */
+  blocksRead: bigint;
+
+  /**
    * Committed transactions.
    *
-   * @generated from field: int64 committed = 2;
+   * @generated from field: int64 committed = 4;
    */
   committed: bigint;
 
   /**
    * Transactions that were rolled back.
    *
-   * @generated from field: int64 rolled_back = 3;
+   * @generated from field: int64 rolled_back = 5;
    */
   rolledBack: bigint;
 
   /**
    * Deadlocks that PostgreSQL broke.
    *
-   * @generated from field: int64 deadlocks = 4;
+   * @generated from field: int64 deadlocks = 6;
    */
   deadlocks: bigint;
 
   /**
    * Queries that replay cancelled on a standby.
    *
-   * @generated from field: int64 conflicts = 5;
+   * @generated from field: int64 conflicts = 7;
    */
   conflicts: bigint;
 
   /**
    * Bytes written to temporary files.
    *
-   * @generated from field: int64 temporary_bytes = 6;
+   * @generated from field: int64 temporary_bytes = 8;
    */
   temporaryBytes: bigint;
 
   /**
    * Bytes that the database takes on disk.
    *
-   * @generated from field: int64 size_bytes = 7;
+   * @generated from field: int64 size_bytes = 9;
    */
   sizeBytes: bigint;
 
   /**
    * When the counters were last reset; unset where that never happened.
    *
-   * @generated from field: google.protobuf.Timestamp reset_at = 8;
+   * @generated from field: google.protobuf.Timestamp reset_at = 10;
    */
   resetAt?: Timestamp | undefined;
 };
@@ -269,39 +299,54 @@ export type WalHealth = Message<"stowage.v1.WalHealth"> & {
   lsn: string;
 
   /**
-   * Bytes that replication slots keep from being removed; unset where there is no slot.
+   * Bytes that the replication slot which keeps the most keeps from being removed; unset where no
+   * slot keeps any.
    *
    * @generated from field: optional int64 slots_retained_bytes = 2;
    */
   slotsRetainedBytes?: bigint | undefined;
 
   /**
-   * Slots that nobody reads from.
+   * Which slot that is; empty where there is none.
    *
-   * @generated from field: int32 inactive_slots = 3;
+   * @generated from field: string slot = 3;
+   */
+  slot: string;
+
+  /**
+   * Slots that keep some and that nobody reads from, without those that a standby copies.
+   *
+   * @generated from field: int32 inactive_slots = 4;
    */
   inactiveSlots: number;
 
   /**
-   * True where `archive_mode` is on.
+   * True where this node archives its segments (`archive_mode`).
    *
-   * @generated from field: bool archiving = 4;
+   * @generated from field: bool archiving = 5;
    */
   archiving: boolean;
 
   /**
    * Segments that could not be archived, since the counters were reset.
    *
-   * @generated from field: int64 archive_failures = 5;
+   * @generated from field: int64 archive_failures = 6;
    */
   archiveFailures: bigint;
 
   /**
    * When a segment last could not be archived; unset where that never happened.
    *
-   * @generated from field: google.protobuf.Timestamp archive_failed_at = 6;
+   * @generated from field: google.protobuf.Timestamp archive_failed_at = 7;
    */
   archiveFailedAt?: Timestamp | undefined;
+
+  /**
+   * When a segment was last archived; unset where that never happened.
+   *
+   * @generated from field: google.protobuf.Timestamp archived_at = 8;
+   */
+  archivedAt?: Timestamp | undefined;
 };
 
 /**
@@ -332,14 +377,15 @@ export type ReplicaHealth = Message<"stowage.v1.ReplicaHealth"> & {
   address: string;
 
   /**
-   * As in pg_stat_replication, such as `streaming`.
+   * As in pg_stat_replication, such as `streaming`; empty where the service may not know it.
    *
    * @generated from field: string state = 3;
    */
   state: string;
 
   /**
-   * As in pg_stat_replication: `async`, `sync`, `potential` or `quorum`.
+   * As in pg_stat_replication: `async`, `sync`, `potential` or `quorum`; empty where the service
+   * may not know it.
    *
    * @generated from field: string sync_state = 4;
    */
@@ -374,23 +420,30 @@ export const ReplicaHealthSchema: GenMessage<ReplicaHealth> = /*@__PURE__*/
  */
 export type ReceiverHealth = Message<"stowage.v1.ReceiverHealth"> & {
   /**
-   * As in pg_stat_wal_receiver, such as `streaming`; empty where it receives nothing.
+   * True while a process of it receives from another node.
    *
-   * @generated from field: string status = 1;
+   * @generated from field: bool receiving = 1;
+   */
+  receiving: boolean;
+
+  /**
+   * As in pg_stat_wal_receiver, such as `streaming`; empty where the service may not know it.
+   *
+   * @generated from field: string status = 2;
    */
   status: string;
 
   /**
    * The host that it receives from; empty where the service may not know it.
    *
-   * @generated from field: string sender = 2;
+   * @generated from field: string sender = 3;
    */
   sender: string;
 
   /**
-   * True where replay was paused by command.
+   * True where replay is paused, by command or because a setting here is below the primary's.
    *
-   * @generated from field: bool replay_paused = 3;
+   * @generated from field: bool replay_paused = 4;
    */
   replayPaused: boolean;
 };
@@ -423,31 +476,38 @@ export type AutovacuumHealth = Message<"stowage.v1.AutovacuumHealth"> & {
   workers: number;
 
   /**
-   * The most that may run.
+   * The most that may run, in all databases.
    *
    * @generated from field: int32 workers_max = 3;
    */
   workersMax: number;
 
   /**
-   * Tables with more dead rows than their threshold.
+   * Tables with more dead rows than their threshold, in this database.
    *
    * @generated from field: int32 tables_due = 4;
    */
   tablesDue: number;
 
   /**
+   * Of these, those with five times as many, and 100,000 at least.
+   *
+   * @generated from field: int32 tables_overdue = 5;
+   */
+  tablesOverdue: number;
+
+  /**
    * Rows that are dead and still there, in this database, as PostgreSQL estimates.
    *
-   * @generated from field: int64 dead_rows = 5;
+   * @generated from field: int64 dead_rows = 6;
    */
   deadRows: bigint;
 
   /**
-   * Transactions since the oldest that PostgreSQL must still tell apart; writes stop at some two
-   * billion.
+   * Transactions since the oldest that PostgreSQL must still tell apart, in any database; writes
+   * stop at some two billion.
    *
-   * @generated from field: int64 oldest_transaction_age = 6;
+   * @generated from field: int64 oldest_transaction_age = 7;
    */
   oldestTransactionAge: bigint;
 };
@@ -460,7 +520,8 @@ export const AutovacuumHealthSchema: GenMessage<AutovacuumHealth> = /*@__PURE__*
   messageDesc(file_stowage_v1_health, 7);
 
 /**
- * One node's health. What PostgreSQL itself told is left out where it did not answer.
+ * One node's health. What PostgreSQL itself told is left out where it never answered, and where the
+ * service may not know.
  *
  * @generated from message stowage.v1.NodeHealth
  */
@@ -473,7 +534,8 @@ export type NodeHealth = Message<"stowage.v1.NodeHealth"> & {
   node?: Node | undefined;
 
   /**
-   * When PostgreSQL told the following; unset where it has not answered yet.
+   * When PostgreSQL told the following; unset where it has not answered yet. It is more than a
+   * second ago where it did not answer in time.
    *
    * @generated from field: google.protobuf.Timestamp observed_at = 2;
    */

@@ -4,7 +4,8 @@
  */
 
 import type { NodeTransition, Topology } from '../../client/index.js';
-import { cutEnd, wrappedSentence } from './fit.js';
+import { cutEnd, wrappedSentence } from '../fit.js';
+import { paint } from '../paint.js';
 import { clusterLines, fittedTable, fittedTransition } from './view.js';
 
 /** SGR numbers: what takes calls is calm, what is kept from them is not. */
@@ -23,8 +24,6 @@ const oldColour = 90;
 /** A node's state stands in its column, both of a transition about an arrow. */
 const stateWords = new RegExp(`(?<=  |-> )(${Object.keys(colours).join('|')})(?=$| )`, 'g');
 const cannot = /not (?:read|writ)able/g;
-
-const paint = (text: string, sgr: number): string => `\u001b[${sgr}m${text}\u001b[0m`;
 
 const paintOld = (line: string): string => paint(line, oldColour);
 

@@ -8,9 +8,8 @@ import type { NodeTransition, Topology } from '../../client/index.js';
 import type { Output } from '../output.js';
 import { pictureLines } from './picture.js';
 
-/** A terminal and its size, where it tells. */
+/** A terminal and its height, where it tells. */
 export interface Terminal extends Output {
-  readonly columns?: number;
   readonly rows?: number;
 }
 

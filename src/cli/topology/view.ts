@@ -10,10 +10,11 @@ import {
   type Topology,
 } from '../../client/index.js';
 import { displayWidth } from '../display-width.js';
+import { cutEnd, cutMiddle, wrapped } from '../fit.js';
+import { fittedLines, NAME_COLUMNS_MIN, type NamedColumns } from '../fitted-table.js';
 import { formatBytes } from '../scan/format.js';
 import { escapeText } from '../scan/names.js';
 import { type Column, renderTable } from '../table.js';
-import { cutEnd, cutMiddle, wrapped } from './fit.js';
 
 /** A state as the router's pages name it. */
 export function stateName(state: NodeState): string {
@@ -22,7 +23,7 @@ export function stateName(state: NodeState): string {
 }
 
 /** The state, and what else decides which calls the node gets. */
-function stateCell({ state, fenceReason, drained, doubted }: Node): string {
+export function stateCell({ state, fenceReason, drained, doubted }: Node): string {
   const notes = [
     ...(fenceReason === FenceReason.UNSPECIFIED ? [] : [fenceName(fenceReason)]),
     ...(drained && state !== NodeState.DRAINING ? ['drained'] : []),
@@ -64,14 +65,10 @@ const figureColumns: readonly Column<Node>[] = [
   { title: 'STREAMS', cell: ({ streamsPool }) => poolCell(streamsPool), align: 'right' },
 ];
 
+const columns: NamedColumns<Node> = [nameColumn, stateColumn, ...figureColumns];
+
 /** Titles of the columns that a narrow terminal does without, the first one first. */
 const leastFirst = ['STREAMS', 'CALLS', 'LSN', 'TIMELINE', 'BEHIND', 'LAG'];
-
-/** A name is made as short as this before a column goes. */
-const NAME_COLUMNS_WANTED = 16;
-
-/** And no shorter than this, whatever the terminal: an end, the mark and another end. */
-const NAME_COLUMNS_MIN = 5;
 
 /** How the line of the cluster is shown. */
 interface ClusterLineOptions {
@@ -104,39 +101,13 @@ export function clusterLines(topology: Topology, options: ClusterLineOptions = {
 
 /** The cluster in one line, and its nodes as a table; each line with its end. */
 export function topologyText(topology: Topology): string {
-  const table = renderTable([nameColumn, stateColumn, ...figureColumns], topology.nodes);
+  const table = renderTable(columns, topology.nodes);
   return `${clusterLines(topology).join('\n')}\n\n${table}`;
 }
 
-function columnWidth({ title, cell }: Column<Node>, nodes: readonly Node[]): number {
-  return Math.max(title.length, ...nodes.map((node) => displayWidth(escapeText(cell(node)))));
-}
-
-/** The name without its middle, so that it fits once the table has escaped it. */
-function shortName(name: string, columns: number): string {
-  let short = name;
-  for (let room = columns; displayWidth(escapeText(short)) > columns && room > 0; room -= 1) {
-    short = cutMiddle(name, room);
-  }
-  return short;
-}
-
 /** The table's lines for a terminal so wide: names are shortened, then columns left out. */
-export function fittedTable(nodes: readonly Node[], columns: number): string[] {
-  const wanted = Math.min(NAME_COLUMNS_WANTED, columnWidth(nameColumn, nodes));
-  const gap = 2;
-  const roomBeside = (others: readonly Column<Node>[]) =>
-    others.reduce((room, column) => room - gap - columnWidth(column, nodes), columns);
-  let others = [stateColumn, ...figureColumns];
-  for (const title of leastFirst) {
-    if (roomBeside(others) >= wanted) break;
-    others = others.filter((column) => column.title !== title);
-  }
-  const room = Math.max(NAME_COLUMNS_MIN, roomBeside(others));
-  const cell = ({ name }: Node): string => shortName(name, room);
-  return renderTable([{ ...nameColumn, cell }, ...others], nodes)
-    .split('\n')
-    .slice(0, -1);
+export function fittedTable(nodes: readonly Node[], width: number): string[] {
+  return fittedLines(columns, nodes, { width, leastFirst });
 }
 
 /** To the millisecond, in UTC; all have the same length. */

@@ -3,6 +3,7 @@
 import type { DatabaseLogin } from '../../config.js';
 import type { ClockFact, NodeFacts, SettingFact } from './facts.js';
 import { type Finding, fail, ok, sqlName, warn } from './finding.js';
+import { crashRisks } from './setting-risks.js';
 
 type Settings = NodeFacts['settings'];
 
@@ -29,37 +30,16 @@ function turnOn(
 
 /** The check `durability`. */
 export function durabilityVerdict(settings: Settings, login: DatabaseLogin): Finding {
-  const is = (name: string, value: string): SettingFact | undefined => {
+  const checks = [
+    ['fsync', fail],
+    ['full_page_writes', warn],
+    ['synchronous_commit', warn],
+  ] as const;
+  for (const [name, verdict] of checks) {
     const fact = settings.get(name);
-    return fact?.setting === value ? fact : undefined;
-  };
-  const fsync = is('fsync', 'off');
-  if (fsync !== undefined) {
-    return fail(
-      'durability',
-      'fsync is off',
-      'When the machine crashes the database may be destroyed. Turn it on:',
-      ...turnOn('fsync', 'on', fsync, login),
-    );
-  }
-  const pages = is('full_page_writes', 'off');
-  if (pages !== undefined) {
-    return warn(
-      'durability',
-      'full_page_writes is off',
-      'Unless the file system never tears a page, a crash may destroy data. Turn it on:',
-      ...turnOn('full_page_writes', 'on', pages, login),
-    );
-  }
-  const commit = is('synchronous_commit', 'off');
-  if (commit !== undefined) {
-    return warn(
-      'durability',
-      'synchronous_commit is off',
-      'The service raises it to local for its own writes, for a token must not name what a crash ' +
-        'takes back; what others commit may be lost. Turn it on:',
-      ...turnOn('synchronous_commit', 'on', commit, login),
-    );
+    if (fact?.setting !== 'off') continue;
+    const remedy = turnOn(name, 'on', fact, login);
+    return verdict('durability', `${name} is off`, `${crashRisks[name]} Turn it on:`, ...remedy);
   }
   const level = settings.get('synchronous_commit')?.setting ?? 'on';
   return ok('durability', `fsync and full_page_writes are on, synchronous_commit is ${level}`);

@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { NodeState, type WatchTopologyResponse } from '../../../src/client/index.js';
 import { useFailingService } from '../../support/failing-service.js';
 import { type LoadOutcome, objectOf, startLoad } from '../../support/load.js';
+import type { Figures } from '../../support/prometheus-text.js';
 import { failure } from '../../support/service.js';
 
 const test = useFailingService();
@@ -39,6 +40,13 @@ async function expectAppliedOnce({ acknowledged }: LoadOutcome): Promise<void> {
   expect(Number(objects)).toBe(acknowledged.length);
 }
 
+/** How often the server's metrics have told of a node that it came to a state. */
+const arrivals = (told: Figures, name: string, state: string): number =>
+  told.sum('stowage_router_transitions_total', {
+    stowage_node: test.addressOf(name),
+    stowage_to: state,
+  });
+
 describe('A server under load', () => {
   it('answers every call while its primary crashes and another is promoted', async () => {
     const [former, next, other] = cast();
@@ -47,8 +55,13 @@ describe('A server under load', () => {
     const load = startLoad(test.storage, { prefix: 'crash', known });
     await load.moreWrites(20);
     const told = test.transitions.mark();
+    const before = await test.figures();
     await nodes.cluster.crash(former);
     await told.until(former, 'unreachable');
+    const without = await test.figures();
+    expect(without.value('stowage_router_can_write')).toBe(0);
+    expect(without.value('stowage_router_can_read')).toBe(1);
+    expect(without.sum('stowage_node_primary')).toBe(0);
     await load.moreReads(20);
     await nodes.cluster.promote(next);
     await nodes.cluster.repoint(other, next);
@@ -62,6 +75,19 @@ describe('A server under load', () => {
     expect(told.of(next)).toEqual(['standby', 'unknown', 'primary']);
     expect(new Set(told.of(other))).not.toContain('unreachable');
     await expectAppliedOnce(outcome);
+    const after = await test.figures();
+    const [first, last] = [before, after].map((figures) => [
+      figures.value('stowage_router_failovers_total'),
+      arrivals(figures, former, 'unreachable'),
+      arrivals(figures, former, 'standby'),
+      arrivals(figures, next, 'primary'),
+    ]);
+    expect(last).toEqual(first?.map((count) => count + 1));
+    const place = { stowage_node: test.addressOf(next) };
+    expect(after.value('stowage_node_primary', place)).toBe(1);
+    const timeline = before.value('stowage_node_timeline', place);
+    expect(after.value('stowage_node_timeline', place)).toBe(timeline + 1);
+    expect(after.value('stowage_router_can_write')).toBe(1);
   });
 
   it('answers every call through a planned switchover, however many write at once', async () => {
@@ -155,6 +181,9 @@ describe('A server without any node', () => {
     expect(tookMs, `NO_NODE took ${tookMs} ms`).toBeLessThan(3_000);
     const { topology } = await test.cluster.getTopology({});
     expect(topology).toMatchObject({ primary: '', canRead: false, canWrite: false });
+    const figures = await test.figures();
+    expect(figures.value('stowage_router_can_read')).toBe(0);
+    expect(figures.sum('stowage_node_state', { stowage_state: 'unreachable' })).toBe(3);
     await Promise.all(names.map((name) => nodes.cluster.restart(name)));
     expect((await write).object?.revision).toBe(1n);
     for (const name of names) {
@@ -216,9 +245,14 @@ describe('A server in the midst of COMMIT', () => {
 
   const once = { revision: '1', changes: '1' };
 
+  /** How many commits in doubt have ended so. */
+  const doubts = async (end: string): Promise<number> =>
+    (await test.figures()).value('stowage_commits_in_doubt_total', { stowage_end: end });
+
   it('answers a commit that outlived the crash of its primary as it was done, once', async () => {
     const { name: primary } = nodes.cluster.primary;
     await nodes.holdCommits();
+    const before = await doubts('answered');
     const request = requestFor('survived', randomUUID());
     const call = answered(test.plain.recordObject(request, LONG));
     await nodes.untilWaiting(primary, 'SyncRep');
@@ -234,12 +268,14 @@ describe('A server in the midst of COMMIT', () => {
     expect(again.object).toEqual(answer.object);
     expect(await historyOf('survived')).toEqual(once);
     expect(told.of(primary)).toEqual(['primary', 'unreachable', 'primary']);
+    expect(await doubts('answered')).toBe(before + 1);
   });
 
   it('does a commit again, once, that was lost with its primary', async () => {
     const { name: primary } = nodes.cluster.primary;
     const [promoted = '', other = ''] = nodes.cluster.standbys.map(({ name }) => name);
     await nodes.holdCommits();
+    const before = await doubts('repeated');
     const request = requestFor('lost', randomUUID());
     const call = answered(test.plain.recordObject(request, LONG));
     await nodes.untilWaiting(primary, 'SyncRep');
@@ -252,11 +288,13 @@ describe('A server in the midst of COMMIT', () => {
     expect(await historyOf('lost')).toEqual(once);
     expect(told.of(primary)).toEqual(['primary', 'unreachable']);
     expect(told.of(promoted)).toEqual(['standby', 'unknown', 'primary']);
+    expect(await doubts('repeated')).toBe(before + 1);
   });
 
   it('says COMMIT_OUTCOME_UNKNOWN of a commit without a request id', async () => {
     const { name: primary } = nodes.cluster.primary;
     await nodes.holdCommits();
+    const before = await doubts('unknown');
     const refused = failure(test.plain.recordObject(requestFor('nameless'), LONG));
     await nodes.untilWaiting(primary, 'SyncRep');
     const told = test.transitions.mark();
@@ -270,6 +308,7 @@ describe('A server in the midst of COMMIT', () => {
     await told.until(primary, 'primary');
     expect(told.of(primary)).toEqual(['primary', 'unreachable', 'primary']);
     expect(await historyOf('nameless')).toEqual(once);
+    expect(await doubts('unknown')).toBe(before + 1);
   });
 
   it('says COMMIT_NOT_REPLICATED where the wait was cancelled, of a repeat too', async () => {

@@ -1,6 +1,8 @@
 /** A server whose nodes are full, silent, die or replay in the midst of what they are asked. */
 import { readFile } from 'node:fs/promises';
+import { fromJsonString } from '@bufbuild/protobuf';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { HealthReportSchema, HealthStatus } from '../../../gen/stowage/v1/health_pb.js';
 import { until } from '../../../src/lib/wait.js';
 import { statement } from '../../../src/postgres/statement.js';
 import { streamChecked } from '../../support/checked-stream.js';
@@ -114,6 +116,46 @@ describe('A server with a line that forwards nothing', () => {
     const { longestReadMs } = outcome;
     expect(longestReadMs, `the longest read took ${longestReadMs} ms`).toBeLessThan(3_500);
     expect(told.of(name)).toEqual(['standby', 'unreachable', 'standby']);
+  });
+
+  it('tells how it is within 200 ms while a line is silent, and while all are', async () => {
+    const anewMs: number[] = [];
+    const times = new Set<string>();
+    const ask = async () => {
+      const startedAtMs = performance.now();
+      const answer = await fetch(`${test.httpUrl}/health/database`);
+      const report = fromJsonString(HealthReportSchema, await answer.text());
+      const time = `${report.serverTime?.seconds}.${report.serverTime?.nanos}`;
+      if (!times.has(time)) anewMs.push(performance.now() - startedAtMs);
+      times.add(time);
+      return { report, status: answer.status };
+    };
+    const untilReport = (
+      what: string,
+      fits: (answer: Awaited<ReturnType<typeof ask>>) => unknown,
+    ) => until(async () => fits(await ask()), { timeoutMs: 20_000, what });
+    await untilReport('every node has told', ({ report }) =>
+      report.nodes.every(({ observedAt }) => observedAt !== undefined),
+    );
+    const line = test.lineTo(nodes.cluster.standbys[0]?.name ?? '');
+    line.blackhole();
+    await untilReport('it is found, and told as it was', ({ report: { findings, nodes: all } }) => {
+      const isFound = findings.some(
+        ({ code, node }) => code === 'NODE_UNREACHABLE' && node === line.address,
+      );
+      const silent = all.find(({ node }) => node?.name === line.address);
+      return isFound && silent?.observedAt !== undefined;
+    });
+    for (const { name } of nodes.cluster.nodes) test.lineTo(name).blackhole();
+    await untilReport('it is down', ({ report, status }) => {
+      return status === 503 && report.status === HealthStatus.DOWN;
+    });
+    const statusOf = async (path: string) => (await fetch(`${test.httpUrl}${path}`)).status;
+    expect(await Promise.all(['/livez', '/readyz', '/health'].map(statusOf))).toEqual([
+      ...[200, 503, 503],
+    ]);
+    const median = anewMs.sort((a, b) => a - b)[Math.floor(anewMs.length / 2)];
+    expect(median, `made anew in ${anewMs.map(Math.round)} ms`).toBeLessThan(200);
   });
 
   it('does each write once over a silence of the primary', async () => {

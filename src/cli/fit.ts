@@ -3,7 +3,7 @@
  * before, so that nothing in them acts on the terminal.
  */
 
-import { displayWidth } from '../display-width.js';
+import { displayWidth } from './display-width.js';
 
 const mark = '…';
 
@@ -55,4 +55,18 @@ export function wrappedSentence(sentence: string, columns: number, linesMax: num
   if (lines.length <= linesMax) return lines;
   const rest = lines.slice(linesMax - 1).join(' ');
   return [...lines.slice(0, linesMax - 1), cutMiddle(rest, columns)];
+}
+
+/** Words, and what stands between two grave accents: it is to be copied. */
+const unbroken = /`[^`]+`[^ ]*|[^ ]+/g;
+
+/** A text in lines that fit, broken at spaces; a word that is too long stays whole. */
+export function broken(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  for (const [word] of text.matchAll(unbroken)) {
+    const longer = `${lines.at(-1)} ${word}`;
+    if (lines.length > 0 && displayWidth(longer) <= columns) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
 }
