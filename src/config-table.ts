@@ -186,7 +186,7 @@ export const configTable = {
     schema: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`),
     default: 'info',
     unit: 'level',
-    help: 'How much is logged; failed calls are at warn, others at debug.',
+    help: 'How much is logged: failed calls are at warn, others at info, health at debug.',
   }),
   STOWAGE_METRICS: setting({
     schema: flag,

@@ -6,7 +6,7 @@ import { StowageError } from '../errors.js';
 import type { Call } from '../postgres/call.js';
 import type { MethodDefinition } from '../services/handler.js';
 import type { InboundCall } from './server-call.js';
-import { statusDetails, statusMessage } from './status.js';
+import { type CallIds, statusDetails, statusMessage } from './status.js';
 import { malformed, messageTooLarge } from './validation.js';
 
 /** Wraps a call that Connect has read the headers of. */
@@ -33,14 +33,14 @@ export function connectInbound(
 }
 
 /** An error as Connect sends it, in whichever of its protocols. */
-export function toConnectError(error: StowageError, requestId: string): ConnectError {
+export function toConnectError(error: StowageError, ids: CallIds): ConnectError {
   // Connect's codes are gRPC's under other names.
   const code: number = error.code;
   return new ConnectError(
     statusMessage(error),
     code as Code,
     undefined,
-    statusDetails(error, requestId),
+    statusDetails(error, ids),
     error,
   );
 }

@@ -134,7 +134,7 @@ function unarySpec(
       try {
         return await pipeline.unary(call, definition, inputOf(request, codec), decodeAnswer);
       } catch (error) {
-        throw toConnectError(toStowageError(error), call.requestId);
+        throw toConnectError(toStowageError(error), call);
       }
     },
   };
@@ -151,7 +151,7 @@ function streamSpec(definition: MethodDefinition, codec: Codec, pipeline: Pipeli
       try {
         yield* answers(definition, pipeline, call, typed(requests, codec));
       } catch (error) {
-        throw toConnectError(toStowageError(error), call.requestId);
+        throw toConnectError(toStowageError(error), call);
       }
     },
   };

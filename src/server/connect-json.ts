@@ -5,6 +5,7 @@
 
 import { toConnectError } from './connect-call.js';
 import { protoKeyRule } from './proto-key.js';
+import type { CallIds } from './status.js';
 import { malformed } from './validation.js';
 
 /**
@@ -13,6 +14,9 @@ import { malformed } from './validation.js';
  */
 const suspicious =
   /\d{16}|\d[eE]\+?\d|(?:_|\\u005[fF]){2}(?:p|\\u0070)(?:r|\\u0072)(?:o|\\u006[fF])/;
+
+/** The call is not there yet: whoever catches the error says whose it is. */
+const notYetKnown: CallIds = { requestId: '', trace: undefined };
 
 /**
  * Stands in for Connect's TextDecoder, the one place that sees a request's JSON unparsed.
@@ -33,7 +37,7 @@ export class StrictJsonDecoder {
     try {
       return this.#utf8.decode(bytes);
     } catch {
-      throw toConnectError(malformed('the JSON is not UTF-8'), '');
+      throw toConnectError(malformed('the JSON is not UTF-8'), notYetKnown);
     }
   }
 }
@@ -50,11 +54,11 @@ function refuseLosses(text: string): void {
     const [path, value] = entry;
     if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)) {
       const rule = 'must be an integer within 2^53 - 1; send a larger one as a string';
-      throw toConnectError(malformed(rule, undefined, path), '');
+      throw toConnectError(malformed(rule, undefined, path), notYetKnown);
     }
     if (typeof value === 'object' && value !== null) {
       if (Object.hasOwn(value, '__proto__')) {
-        throw toConnectError(malformed(protoKeyRule, undefined, path), '');
+        throw toConnectError(malformed(protoKeyRule, undefined, path), notYetKnown);
       }
       for (const [key, item] of Object.entries(value)) {
         pending.push([join(path, key, Array.isArray(value)), item]);

@@ -186,7 +186,7 @@ class Door {
       return;
     }
     if (route.definition.kind !== 'bidi_streaming') {
-      limitBody(request, this.#bodyTimeoutMs);
+      limitBody(exchange, this.#bodyTimeoutMs);
     }
     shortenTimeouts(request.headers);
     const state: RequestState = { origin, isOpen: false };
@@ -207,7 +207,7 @@ class Door {
     const call = this.#pipeline.open(refusedInbound(exchange));
     const refusal = this.#pipeline.refuse(call, error);
     const status = refusal === error ? httpStatus : undefined;
-    writeError(request, response, toConnectError(refusal, call.requestId), status);
+    writeError(request, response, toConnectError(refusal, call), status);
   }
 }
 
@@ -261,13 +261,15 @@ function encodingOf(request: Request): string | null {
 }
 
 /** HTTP/2 has no timeout of its own for a request that is never sent to its end. */
-function limitBody(request: Request, timeoutMs: number): void {
+function limitBody({ request, response }: Exchange, timeoutMs: number): void {
   const timer = setTimeout(() => {
     request.destroy(new ConnectError('the request was not sent in time', Code.DeadlineExceeded));
   }, timeoutMs);
   const clear = () => clearTimeout(timer);
   request.once('end', clear);
   request.once('close', clear);
+  // Of a body that was refused unread HTTP/1.1 tells no end: the timer would hold up a shutdown.
+  response.once('close', clear);
 }
 
 /** The bytes of a request; where they end early, a ConnectError, which Connect passes on. */

@@ -10,7 +10,7 @@ import {
 import type { StowageError } from '../errors.js';
 import type { MethodDefinition } from '../services/handler.js';
 import { type InboundCall, originOf } from './server-call.js';
-import { encodeStatus, statusMessage } from './status.js';
+import { type CallIds, encodeStatus, statusMessage } from './status.js';
 import { grpcTimeoutSlackMs } from './timeouts.js';
 
 /** Any call of grpc-js whose messages are bytes. */
@@ -53,10 +53,10 @@ function timeoutOf(call: GrpcCall): number | undefined {
 }
 
 /** The status of an error with its details in the trailers, as grpc-js takes it. */
-export function grpcStatus(error: StowageError, requestId: string): StatusObject {
+export function grpcStatus(error: StowageError, ids: CallIds): StatusObject {
   const metadata = new Metadata();
-  metadata.set('grpc-status-details-bin', Buffer.from(encodeStatus(error, requestId)));
-  metadata.set('x-request-id', requestId);
+  metadata.set('grpc-status-details-bin', Buffer.from(encodeStatus(error, ids)));
+  metadata.set('x-request-id', ids.requestId);
   const code: number = error.code;
   return { code, details: statusMessage(error), metadata };
 }

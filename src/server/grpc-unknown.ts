@@ -27,7 +27,7 @@ function refusing(path: string, pipeline: Pipeline) {
   const func = (call: ServerDuplexStream<Buffer, Buffer>) => {
     const serverCall = pipeline.open(grpcInbound(call, method, 'unary'));
     const error = pipeline.refuse(serverCall, noSuchMethod(method));
-    call.emit('error', grpcStatus(error, serverCall.requestId));
+    call.emit('error', grpcStatus(error, serverCall));
   };
   return { func, serialize: same, deserialize: same, type: 'bidi', path };
 }

@@ -152,7 +152,7 @@ function handle(definition: MethodDefinition, pipeline: Pipeline): UntypedHandle
             callback(null, asBuffer(bytes));
           },
           (error: StowageError) => {
-            callback(grpcStatus(error, serverCall.requestId));
+            callback(grpcStatus(error, serverCall));
           },
         );
       };
@@ -193,6 +193,6 @@ async function respond(
       await writer.write(asBuffer(value));
     }
   } catch (thrown) {
-    call.emit('error', grpcStatus(toStowageError(thrown), serverCall.requestId));
+    call.emit('error', grpcStatus(toStowageError(thrown), serverCall));
   }
 }

@@ -90,7 +90,8 @@ export async function startServer(
   }
 }
 
-interface Parts extends Pick<StartOptions, 'log'> {
+interface Parts {
+  readonly log: Log | undefined;
   readonly router: RouterHandle;
   readonly pipeline: Pipeline;
   readonly outside: Outside;

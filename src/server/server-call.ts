@@ -7,6 +7,7 @@ import { isIP } from 'node:net';
 import { StowageError } from '../errors.js';
 import type { Call } from '../postgres/call.js';
 import type { CallContext, MethodDefinition } from '../services/handler.js';
+import type { CallEnded } from '../telemetry/events.js';
 
 /** Transports keep deadlines in whole milliseconds and may find one passed a little early. */
 const clockSlackMs = 5;
@@ -57,6 +58,8 @@ export class ServerCall implements CallContext {
   readonly responseHeaders: CallContext['responseHeaders'];
   requestId = '';
   trace: Call['trace'];
+  /** What ends the call's span; undefined: none is recorded. */
+  onEnd: ((event: CallEnded) => void) | undefined;
   principal = 'anonymous';
   tokens: readonly string[] = [];
   deadlineMs: number;

@@ -13,6 +13,7 @@ import {
 } from '../../gen/google/rpc/error_details_pb.js';
 import { StatusSchema } from '../../gen/google/rpc/status_pb.js';
 import { type FieldViolation, StowageError } from '../errors.js';
+import type { CallContext } from '../services/handler.js';
 
 const domain = 'stowage.dev';
 const messageCharactersMax = 512;
@@ -28,6 +29,9 @@ export type Detail =
   | ReturnType<typeof retryInfo>
   | ReturnType<typeof preconditionFailure>;
 
+/** By what an answer is found again, in the log and in traces. */
+export type CallIds = Pick<CallContext, 'requestId' | 'trace'>;
+
 /** The error as it is thrown on; whatever is none of ours is INTERNAL with its cause kept. */
 export function toStowageError(thrown: unknown): StowageError {
   return thrown instanceof StowageError ? thrown : new StowageError('INTERNAL', { cause: thrown });
@@ -39,8 +43,8 @@ export function statusMessage(error: StowageError): string {
 }
 
 /** ErrorInfo always; BadRequest, RetryInfo and PreconditionFailure where they say more. */
-export function statusDetails(error: StowageError, requestId: string): Detail[] {
-  const details: Detail[] = [errorInfo(error, requestId)];
+export function statusDetails(error: StowageError, ids: CallIds): Detail[] {
+  const details: Detail[] = [errorInfo(error, ids)];
   if (error.violations.length > 0) {
     details.push(badRequest(error.violations));
   }
@@ -54,13 +58,13 @@ export function statusDetails(error: StowageError, requestId: string): Detail[] 
 }
 
 /** The bytes of google.rpc.Status, for `grpc-status-details-bin`. */
-export function encodeStatus(error: StowageError, requestId: string): Uint8Array {
+export function encodeStatus(error: StowageError, ids: CallIds): Uint8Array {
   return toBinary(
     StatusSchema,
     create(StatusSchema, {
       code: error.code,
       message: statusMessage(error),
-      details: statusDetails(error, requestId).map((detail) => pack(detail)),
+      details: statusDetails(error, ids).map((detail) => pack(detail)),
     }),
   );
 }
@@ -69,12 +73,15 @@ function pack(detail: Detail) {
   return anyPack(detail.desc, create(detail.desc, detail.value));
 }
 
-function errorInfo(error: StowageError, requestId: string) {
+function errorInfo(error: StowageError, { requestId, trace }: CallIds) {
   const metadata: Record<string, string> = {};
   for (const [key, value] of Object.entries(error.metadata)) {
     metadata[key] = clip(value, violationCharactersMax);
   }
   metadata['request_id'] = requestId;
+  if (trace !== undefined) {
+    metadata['trace_id'] = trace.traceId;
+  }
   return { desc: ErrorInfoSchema, value: { reason: error.reason, domain, metadata } };
 }
 

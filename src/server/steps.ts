@@ -9,8 +9,10 @@ import type { ServerSettings } from '../config.js';
 import { StowageError } from '../errors.js';
 import { formatTraceparent, parseTraceparent } from '../lib/trace-context.js';
 import {
+  type CallEnded,
   callEndedHasListeners,
   callStartedHasListeners,
+  isHealthMethod,
   publishCallEnded,
   publishCallStarted,
 } from '../telemetry/events.js';
@@ -75,21 +77,23 @@ const telemetry: Step = {
     publishCallStarted({
       requestId: call.requestId,
       method: call.method,
+      isKnown: call.isKnown,
       door: call.inbound.door,
       startedAtMs: call.startedMs,
       caller: call.trace,
       traceState: call.inbound.headers('tracestate').join(',') || undefined,
-      join(trace) {
+      join(trace, onEnd) {
         call.trace = trace;
+        call.onEnd = onEnd;
         call.inbound.setHeader('traceresponse', formatTraceparent(trace));
       },
     });
   },
   leave(call, error) {
-    if (!callEndedHasListeners()) {
+    if (call.onEnd === undefined && !callEndedHasListeners()) {
       return;
     }
-    publishCallEnded({
+    const event: CallEnded = {
       requestId: call.requestId,
       method: call.method,
       isKnown: call.isKnown,
@@ -99,9 +103,12 @@ const telemetry: Step = {
       code: error?.code ?? 0,
       reason: error?.reason,
       message: error?.message,
+      fields: error?.violations.map(({ field }) => field),
       cause: error?.cause,
       durationMs: performance.now() - call.startedMs,
-    });
+    };
+    call.onEnd?.(event);
+    publishCallEnded(event);
   },
 };
 
@@ -127,7 +134,7 @@ function authentication(token: string | undefined): Step {
 }
 
 function isHealth(call: ServerCall): boolean {
-  return call.method.startsWith('grpc.health.v1.Health/');
+  return isHealthMethod(call.method);
 }
 
 /** Streams have no deadline but the caller's own. */

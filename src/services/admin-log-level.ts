@@ -2,6 +2,7 @@
 
 import { LogLevel } from '../../gen/stowage/v1/admin_service_pb.js';
 import type { AdminStore, LogLevelName } from '../store/store.js';
+import type { CallContext } from './handler.js';
 
 const levels: Readonly<Record<LogLevelName, LogLevel>> = {
   trace: LogLevel.TRACE,
@@ -21,10 +22,10 @@ const names = new Map(
 export function logLevelHandlers({ logLevel }: Pick<AdminStore, 'logLevel'>) {
   return {
     getLogLevel: () => ({ level: levels[logLevel.get()] }),
-    setLogLevel: ({ level }: { readonly level: LogLevel }) => {
+    setLogLevel: ({ level }: { readonly level: LogLevel }, context: CallContext) => {
       const formerLevel = levels[logLevel.get()];
       // Validation has refused every other number.
-      logLevel.set(names.get(level) ?? 'info');
+      logLevel.set(names.get(level) ?? 'info', context);
       return { formerLevel };
     },
   };

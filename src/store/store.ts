@@ -1,5 +1,6 @@
 /** What the functions of this room work on. */
 
+import type { Call } from '../postgres/call.js';
 import type { Maintenance } from '../postgres/maintenance.js';
 import type { Router } from '../postgres/router-api.js';
 import type { RouterHandle } from '../postgres/router-handle.js';
@@ -26,7 +27,8 @@ export type LogLevelName = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fata
 /** How much the process logs, as it can be changed while it runs. */
 export interface LogLevelControl {
   get(): LogLevelName;
-  set(level: LogLevelName): void;
+  /** The log tells of it, and by whom. */
+  set(level: LogLevelName, by: Pick<Call, 'requestId' | 'principal' | 'trace'>): void;
 }
 
 /** What operators look at and look after. */

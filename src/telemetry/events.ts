@@ -9,14 +9,18 @@ export interface CallStarted {
   readonly requestId: string;
   /** As of {@link CallEnded}. */
   readonly method: string;
+  readonly isKnown: boolean;
   readonly door: 'grpc' | 'connect';
   /** On the clock of `performance.now()`. */
   readonly startedAtMs: number;
   /** What the caller sent. */
   readonly caller: TraceContext | undefined;
   readonly traceState: string | undefined;
-  /** Gives the call its own span, which its statements and its caller are told. */
-  join(trace: TraceContext): void;
+  /**
+   * Gives the call its own span, which its statements and its caller are told. `onEnd` is called at
+   * the call's end: what listens needs no table of calls, whose ids callers may choose and repeat.
+   */
+  join(trace: TraceContext, onEnd: (event: CallEnded) => void): void;
 }
 
 const started = channel('stowage:call-started');
@@ -24,6 +28,11 @@ const started = channel('stowage:call-started');
 /** Whether anybody listens. */
 export function callStartedHasListeners(): boolean {
   return started.hasSubscribers;
+}
+
+/** Whether a method is one of the standard health service, which machines ask all the time. */
+export function isHealthMethod(method: string): boolean {
+  return method.startsWith('grpc.health.v1.Health/');
 }
 
 /** Publishes the begin of a call. */
@@ -57,6 +66,8 @@ export interface CallEnded {
   readonly reason: Reason | undefined;
   /** What the caller was told; undefined where the call succeeded. */
   readonly message: string | undefined;
+  /** Of INVALID_REQUEST the fields at fault. */
+  readonly fields?: readonly string[] | undefined;
   /** What lay behind an error; for the log alone. */
   readonly cause: unknown;
   readonly durationMs: number;

@@ -7,15 +7,26 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
 import type { LogLevel } from '../config.js';
-import { type CallEnded, onCallEnded, onReloadEnded } from './events.js';
+import type { TraceContext } from '../lib/trace-context.js';
+import { onCallEnded, onReloadEnded } from './events.js';
+import { logCall } from './log-calls.js';
+import { serializeError } from './log-errors.js';
 
 export type { Logger } from 'pino';
+
+/** Who changes something of the log. */
+export interface LogChange {
+  readonly requestId: string;
+  readonly principal: string;
+  readonly trace: TraceContext | undefined;
+}
 
 /** A log that listens until it is stopped. */
 export interface Log {
   readonly logger: Logger;
-  /** May be set at any time. */
-  level: LogLevel;
+  readonly level: LogLevel;
+  /** At any time; that it was changed is logged at info, whatever the level was or becomes. */
+  setLevel(level: LogLevel, by: LogChange): void;
   stop(): void;
 }
 
@@ -41,59 +52,54 @@ interface JobRan {
   readonly error?: unknown;
 }
 
+interface StatementWasSlow {
+  readonly statement: string;
+  readonly node: string;
+  readonly role: string;
+  readonly durationMs: number;
+  readonly requestId: string;
+  readonly trace: TraceContext | undefined;
+  readonly planHash: string | undefined;
+  readonly params: string | undefined;
+}
+
 /**
  * Starts to log. Lines are written at once, so that none is lost when the process ends.
  * `destination` stands in for standard error.
  */
 export function startLog(level: LogLevel, destination = standardError()): Log {
-  const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
-  const logger = pino(options, destination);
-  const stopCalls = onCallEnded((call) => {
-    logCall(logger, call);
-  });
-  const stopReloads = onReloadEnded(({ error, ...changes }) => {
-    if (error === undefined) logger.info(changes, 'settings read again');
-    else logger.error({ err: error }, 'settings are wrong and stay as they were');
-  });
-  const nodesKnown = new Set<string>();
-  const onNode = (message: unknown) => {
-    const { node, from, to, detail, cause } = message as NodeChanged;
-    const isDown = to === 'unreachable' || to === 'unknown' || to === 'fenced';
-    // That a node is up when it is first seen is no news.
-    const level = nodesKnown.has(node) ? 'info' : 'debug';
-    nodesKnown.add(node);
-    logger[isDown ? 'warn' : level]({ node, from, to, detail, err: cause }, 'node changed');
+  const options = {
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    serializers: { err: serializeError },
   };
-  const onHistory = (message: unknown) => {
-    const { node, detail, cause } = message as HistoryRecorded;
-    const hasFailed = cause !== undefined;
-    logger[hasFailed ? 'error' : 'info'](
-      { node, detail, err: cause },
-      hasFailed ? 'history not recorded' : 'history recorded',
-    );
-  };
-  const onJob = (message: unknown) => {
-    const { job, outcome, durationMs, error } = message as JobRan;
-    const isBad = outcome === 'failed' || outcome === 'abandoned';
-    logger[isBad ? 'warn' : 'debug']({ job, outcome, durationMs, err: error }, 'job ran');
-  };
-  subscribe('stowage:postgres:topology', onNode);
-  subscribe('stowage:postgres:history', onHistory);
-  subscribe('stowage:job-run', onJob);
+  const logger = pino({ ...options, level }, destination);
+  // Who turns the log down must not go unseen. No child: it would be turned down with its parent.
+  const always = pino(options, destination);
+  const stops = [
+    onCallEnded((call) => logCall(logger, call)),
+    onReloadEnded(({ error, ...changes }) => {
+      if (error === undefined) logger.info(changes, 'settings read again');
+      else logger.error({ err: error }, 'settings are wrong and stay as they were');
+    }),
+    listen('stowage:postgres:topology', nodeLines(logger)),
+    listen('stowage:postgres:history', historyLines(logger)),
+    listen('stowage:postgres:slow', slowLines(logger)),
+    listen('stowage:job-run', jobLines(logger)),
+  ];
   return {
     logger,
     get level() {
       return logger.level as LogLevel;
     },
-    set level(level) {
+    setLevel(level, { requestId, principal, trace }) {
+      const former = logger.level;
       logger.level = level;
+      const traceId = trace?.traceId;
+      always.info({ from: former, to: level, principal, requestId, traceId }, 'log level set');
     },
     stop: () => {
-      stopCalls();
-      stopReloads();
-      unsubscribe('stowage:postgres:topology', onNode);
-      unsubscribe('stowage:postgres:history', onHistory);
-      unsubscribe('stowage:job-run', onJob);
+      for (const stop of stops) stop();
     },
   };
 }
@@ -104,17 +110,46 @@ function standardError(): DestinationStream {
     : pino.destination({ dest: 2, sync: true });
 }
 
-function logCall(logger: Logger, call: CallEnded): void {
-  const { cause, durationMs, ...facts } = call;
-  const line = { ...facts, durationMs: Math.round(durationMs * 1000) / 1000 };
-  if (call.reason === undefined) {
-    logger.debug(line, 'call served');
-  } else if (call.reason === 'INTERNAL') {
-    logger.error({ ...line, err: cause }, 'call failed by a defect');
-  } else if (call.reason === 'CANCELLED') {
-    // The caller's own doing, and the way that watchers of anything leave.
-    logger.info(line, 'call cancelled');
-  } else {
-    logger.warn({ ...line, err: cause }, 'call failed');
-  }
+function listen<Event>(channel: string, listener: (event: Event) => void): () => void {
+  const subscriber = (message: unknown) => listener(message as Event);
+  subscribe(channel, subscriber);
+  return () => {
+    unsubscribe(channel, subscriber);
+  };
+}
+
+function nodeLines(logger: Logger): (event: NodeChanged) => void {
+  const known = new Set<string>();
+  return ({ node, from, to, detail, cause }) => {
+    const isDown = to === 'unreachable' || to === 'unknown' || to === 'fenced';
+    // That a node is up when it is first seen is no news.
+    const level = known.has(node) ? 'info' : 'debug';
+    known.add(node);
+    logger[isDown ? 'warn' : level]({ node, from, to, detail, err: cause }, 'node changed');
+  };
+}
+
+function historyLines(logger: Logger): (event: HistoryRecorded) => void {
+  return ({ node, detail, cause }) => {
+    const hasFailed = cause !== undefined;
+    logger[hasFailed ? 'error' : 'info'](
+      { node, detail, err: cause },
+      hasFailed ? 'history not recorded' : 'history recorded',
+    );
+  };
+}
+
+function slowLines(logger: Logger): (event: StatementWasSlow) => void {
+  return ({ trace, durationMs, ...facts }) => {
+    const ms = Math.round(durationMs);
+    logger.warn({ ...facts, durationMs: ms, traceId: trace?.traceId }, 'slow statement');
+  };
+}
+
+function jobLines(logger: Logger): (event: JobRan) => void {
+  return ({ job, outcome, durationMs, error }) => {
+    const isBad = outcome === 'failed' || outcome === 'abandoned';
+    const line = { job, outcome, durationMs: Math.round(durationMs), err: error };
+    logger[isBad ? 'warn' : 'debug'](line, 'job ran');
+  };
 }

@@ -23,7 +23,8 @@ export function summary(seed: number, result: RunResult): string {
       `past ${STEADY_GOAL_MS} ms in ${settlement.roundsPastGoal} rounds; ` +
       `at most ${settlement.waitingPeak} callers in line, ` +
       `a server took at most ${(settlement.rssPeakBytes / 2 ** 20).toFixed(0)} MiB`,
-    `${scraper.count} scrapes and looks at the pages, the slowest ${scraper.slowestMs.toFixed(0)} ms`,
+    `${scraper.count} scrapes with the pages beside them, ` +
+      `the slowest ${scraper.slowestMs.toFixed(0)} ms`,
   ].join('\n');
 }
 

@@ -55,8 +55,8 @@ export class Scraper {
 
   #judge(server: string, failure: string | undefined, tookMs: number): void {
     const rule = 'every scrape and page is answered';
-    if (failure !== undefined) return this.#recorder.finding(rule, `${server}: ${failure}`);
-    this.count += 1;
+    if (failure === undefined) this.count += 1;
+    else this.#recorder.finding(rule, `${server}: ${failure}`);
     this.slowestMs = Math.max(this.slowestMs, tookMs);
     if (tookMs > ANSWER_MS_MAX) this.#recorder.finding(rule, `${server} took ${tookMs} ms`);
   }

@@ -201,39 +201,37 @@ const projectRows: Record<keyof typeof ProjectService.method, Row> = {
 /** A job of AdminService, when it is done: each server runs two at a time. */
 async function done({ stowage }: Ground, job: MaintenanceJob | undefined): Promise<MaintenanceJob> {
   const asked = async () => {
-    const { job: now } = await maintenance(stowage).getMaintenanceJob({ jobId: job?.jobId ?? '' });
+    const { job: now } = await stowage.admin.getMaintenanceJob({ jobId: job?.jobId ?? '' });
     return now?.state === MaintenanceState.RUNNING ? undefined : now;
   };
   return until(asked, { timeoutMs: 20_000, what: 'the job is done' });
 }
 
-const maintenance = ({ admin }: Stowage) => admin;
-
 /** AdminService: what it does for the database. */
 const maintenanceRows = {
   async vacuum(ground) {
-    const { job } = await maintenance(ground.stowage).vacuum({ table: 'projects', analyze: true });
+    const { job } = await ground.stowage.admin.vacuum({ table: 'projects', analyze: true });
     expect(await done(ground, job)).toMatchObject({ state: MaintenanceState.SUCCEEDED });
   },
   async analyze(ground) {
-    const { job } = await maintenance(ground.stowage).analyze({ table: 'projects' });
+    const { job } = await ground.stowage.admin.analyze({ table: 'projects' });
     expect(await done(ground, job)).toMatchObject({ state: MaintenanceState.SUCCEEDED });
   },
   async reindexConcurrently(ground) {
     const index = 'projects_pkey';
-    const { job } = await maintenance(ground.stowage).reindexConcurrently({ index });
+    const { job } = await ground.stowage.admin.reindexConcurrently({ index });
     expect(await done(ground, job)).toMatchObject({ state: MaintenanceState.SUCCEEDED });
   },
   async getMaintenanceJob(ground) {
-    const { job } = await maintenance(ground.stowage).analyze({ table: 'timelines' });
+    const { job } = await ground.stowage.admin.analyze({ table: 'timelines' });
     expect(await done(ground, job)).toMatchObject({ target: 'timelines' });
   },
   async listMaintenanceJobs({ stowage }) {
-    const { jobs } = await maintenance(stowage).listMaintenanceJobs({});
+    const { jobs } = await stowage.admin.listMaintenanceJobs({});
     expect(jobs.map(({ target }) => target)).toContain('projects_pkey');
   },
   async cancelMaintenanceJob(ground) {
-    const admin = maintenance(ground.stowage);
+    const admin = ground.stowage.admin;
     const { job } = await admin.analyze({ table: 'timelines' });
     const ended = await done(ground, job);
     const answer = await admin.cancelMaintenanceJob({ jobId: ended.jobId });

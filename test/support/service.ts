@@ -108,6 +108,7 @@ export async function openServer(
 export async function startService(
   environment: Readonly<Record<string, string>> = {},
   cluster: Pick<SharedCluster, 'nodes'> = sharedCluster(),
+  options: StartOptions = {},
 ): Promise<TestService> {
   const primary = cluster.nodes.find(({ role }) => role === 'primary');
   if (primary === undefined) throw new Error('the shared cluster has no primary');
@@ -115,7 +116,7 @@ export async function startService(
   const nodes = cluster.nodes.map(({ host, port }) => `${host}:${port}`);
   const caughtUp = () => waitForStandbys(database, cluster);
   await caughtUp();
-  const opened = await openServer(database, nodes, environment);
+  const opened = await openServer(database, nodes, environment, options);
   const connection = await database.connect();
   return {
     ...opened,

@@ -73,7 +73,7 @@ describe('one node', () => {
 });
 
 describe('all nodes', () => {
-  it('answer in the order of the settings, within three seconds, without those that do not', async () => {
+  it('answer in the order of the settings within three seconds, or are left out', async () => {
     const late = new StowageError('DEADLINE_EXCEEDED');
     const { store, deadlines } = storeOf({
       a: ['standby', 'A'],

@@ -159,6 +159,21 @@ describe('door 2', () => {
     expect([answer.port, after.port]).toEqual([before.port, before.port]);
   });
 
+  it('waits no longer for a body that it has refused', async () => {
+    const timers = () =>
+      process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length;
+    const before = timers();
+    for (let refused = 0; refused < 5; refused += 1) {
+      const body = 'x'.repeat(5 * 1024 * 1024);
+      const { port } = doors.connect.address;
+      // It gives its connection up with the answer, which `send` does not.
+      await fetch(`http://127.0.0.1:${port}${getObject}`, { method: 'POST', headers: json, body });
+    }
+    // Others come and go; five of a minute each would stay.
+    const areGone = () => timers() < before + 3;
+    await until(areGone, { timeoutMs: 10_000, what: 'the timers are gone' });
+  });
+
   it('names the unary twin of a bidi stream that comes over HTTP/1.1', async () => {
     const answer = await send({ path: '/stowage.v1.StorageService/IngestObjects' });
     expect(answer.status).toBe(501);

@@ -28,19 +28,84 @@ function linesOf(level: LogLevel, publish: () => void): Record<string, unknown>[
 }
 
 describe('startLog', () => {
-  it('logs a call with its request id, by how it ended', () => {
+  it('logs each call in one line, by how it ended', () => {
+    const trace = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), isSampled: true };
     const lines = linesOf('debug', () => {
-      publishCallEnded(call);
+      publishCallEnded({ ...call, trace });
       publishCallEnded({ ...call, code: 5, reason: 'OBJECT_NOT_FOUND', message: 'none' });
       publishCallEnded({ ...call, code: 1, reason: 'CANCELLED', message: 'left' });
       publishCallEnded({ ...call, code: 13, reason: 'INTERNAL', cause: new Error('behind it') });
+      publishCallEnded({ ...call, method: 'grpc.health.v1.Health/Check' });
     });
-    expect(lines.map(({ level }) => level)).toEqual([20, 40, 30, 50]);
-    for (const line of lines) {
-      expect(line).toMatchObject({ requestId: call.requestId, method: call.method });
-    }
-    expect(lines[0]).toMatchObject({ durationMs: 1.235 });
+    expect(lines.map(({ level }) => level)).toEqual([30, 40, 30, 50, 20]);
+    expect(lines[0]).toEqual({
+      level: 30,
+      time: expect.any(String),
+      msg: 'call served',
+      method: call.method,
+      code: 'OK',
+      door: 'grpc',
+      principal: 'anonymous',
+      durationMs: 1.235,
+      requestId: call.requestId,
+      traceId: trace.traceId,
+    });
+    expect(lines[1]).toMatchObject({
+      code: 'NOT_FOUND',
+      message: 'none',
+      requestId: call.requestId,
+    });
     expect(lines[3]).toMatchObject({ err: { message: 'behind it', stack: expect.any(String) } });
+  });
+
+  it('names the fields of a bad request, and not what is wrong with them, which is data', () => {
+    const fields = [...Array.from({ length: 20 }, (_, index) => `f${index}`), 'k'.repeat(500)];
+    const bad: CallEnded = { ...call, code: 3, reason: 'INVALID_REQUEST' };
+    const [line, other] = linesOf('info', () => {
+      publishCallEnded({ ...bad, message: 'secret', fields });
+      publishCallEnded({ ...bad, fields: fields.slice(-1) });
+    });
+    expect(line).toMatchObject({ fields: fields.slice(0, 10) });
+    expect(other).toMatchObject({ fields: ['k'.repeat(128)] });
+    expect(JSON.stringify(line)).not.toContain('secret');
+  });
+
+  it('tells of a slow statement', () => {
+    const slow = { statement: 's', node: 'a:1', role: 'primary', durationMs: 1200.4 };
+    const [line] = linesOf('warn', () => {
+      const trace = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), isSampled: false };
+      channel('stowage:postgres:slow').publish({ ...slow, requestId: 'r', trace, planHash: '0f' });
+    });
+    expect(line).toMatchObject({
+      ...slow,
+      durationMs: 1200,
+      level: 40,
+      requestId: 'r',
+      traceId: 'a'.repeat(32),
+      planHash: '0f',
+      msg: 'slow statement',
+    });
+    expect(line).not.toHaveProperty('params');
+  });
+
+  it('tells who sets its level, whatever it was and becomes', () => {
+    const lines: Record<string, unknown>[] = [];
+    const log = startLog('error', { write: (line) => void lines.push(JSON.parse(line)) });
+    const by = { requestId: 'r', principal: 'token', trace: undefined };
+    log.setLevel('silent', by);
+    publishCallEnded({ ...call, code: 13, reason: 'INTERNAL' });
+    log.setLevel('info', by);
+    publishCallEnded(call);
+    log.setLevel('warn', by);
+    publishCallEnded(call);
+    log.stop();
+    expect(log.level).toBe('warn');
+    expect(lines).toMatchObject([
+      { level: 30, from: 'error', to: 'silent', principal: 'token', requestId: 'r' },
+      { level: 30, from: 'silent', to: 'info' },
+      { level: 30, msg: 'call served' },
+      { level: 30, from: 'info', to: 'warn' },
+    ]);
   });
 
   it('leaves out what is below its level', () => {

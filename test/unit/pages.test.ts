@@ -1,10 +1,10 @@
-// The page that tells metrics, over a real listener: what scrapes may cost.
+// The page that tells metrics, over a real listener: what pages may cost.
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { deferred } from '../../src/lib/deferred.js';
 import { until } from '../../src/lib/wait.js';
-import { MetricsPage } from '../../src/server/metrics-page.js';
+import { metricsPages, servePages } from '../../src/server/pages.js';
 
 const open = new Set<http.Server>();
 
@@ -18,8 +18,15 @@ afterEach(() => {
 
 /** A page whose figures come when the test lets them. */
 async function openPage(text: () => Promise<string>) {
-  const page = new MetricsPage({ text, close: () => Promise.resolve() }, undefined);
-  const server = http.createServer((_request, response) => void page.serve(undefined, response));
+  const serve = servePages(metricsPages({ text }), undefined);
+  const server = http.createServer(({ url: path = '', method = '' }, response) => {
+    const onGone = (listener: () => void) => response.once('close', listener);
+    const answer = Promise.resolve(serve({ path, method, authorization: undefined, onGone }));
+    answer.then(
+      (page) => response.writeHead(page?.status ?? 404, page?.headers).end(page?.text),
+      () => response.destroy(),
+    );
+  });
   open.add(server);
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);

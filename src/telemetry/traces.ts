@@ -1,0 +1,77 @@
+/**
+ * Traces: a span a call and a span a statement, sent to a collector by OTLP over HTTP. Made of the
+ * rooms' events, with the call's span handed along in the call itself: an AsyncLocalStorage would
+ * cost every call, traced or not.
+ */
+
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
+import {
+  BasicTracerProvider,
+  BatchSpanProcessor,
+  ParentBasedSampler,
+  TraceIdRatioBasedSampler,
+} from '@opentelemetry/sdk-trace-base';
+import type { OtlpSettings } from '../config-telemetry.js';
+import { settlesWithin } from '../lib/interruption.js';
+import { onCallStarted } from './events.js';
+import type { Logger } from './log.js';
+import { resourceNamed } from './resource.js';
+import { CallSpans, type StatementEnded } from './spans.js';
+import { WatchedExporter } from './watched-exporter.js';
+
+/** Ended spans that wait to be sent; what comes beyond is dropped. */
+const queueMax = 2048;
+const batchMax = 512;
+const batchDelayMs = 500;
+/** How long a batch may take with all its repeats, and so how long a stop may wait for one. */
+const exportTimeoutMs = 3000;
+
+/** Traces that are recorded until they are stopped. */
+export interface Traces {
+  /** Sends what is recorded, for a few seconds at most. Another call waits for the first. */
+  stop(): Promise<void>;
+}
+
+/** What traces need of the settings. */
+export interface TraceSettings {
+  readonly serviceName: string;
+  /** The share of traces that begin here and are recorded, 0 to 1. */
+  readonly ratio: number;
+  readonly otlp: OtlpSettings;
+}
+
+/** Begins to record. @param logger is told when the collector fails. */
+export function startTraces(settings: TraceSettings, logger: Logger | undefined): Traces {
+  const { serviceName, ratio, otlp } = settings;
+  const exporter = new OTLPTraceExporter({
+    url: `${otlp.endpoint.replace(/\/$/, '')}/v1/traces`,
+    headers: { ...otlp.headers },
+    timeoutMillis: exportTimeoutMs,
+  });
+  const provider = new BasicTracerProvider({
+    resource: resourceNamed(serviceName),
+    sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(ratio) }),
+    spanProcessors: [
+      new BatchSpanProcessor(new WatchedExporter(exporter, logger), {
+        maxQueueSize: queueMax,
+        maxExportBatchSize: batchMax,
+        scheduledDelayMillis: batchDelayMs,
+        exportTimeoutMillis: exportTimeoutMs + 1000,
+      }),
+    ],
+  });
+  const spans = new CallSpans(provider.getTracer('stowage'));
+  const stopCalls = onCallStarted((event) => spans.begin(event));
+  const onStatement = (message: unknown) => spans.statement(message as StatementEnded);
+  subscribe('stowage:postgres:query', onStatement);
+  let stopped: Promise<unknown> | undefined;
+  return {
+    stop: async () => {
+      stopCalls();
+      unsubscribe('stowage:postgres:query', onStatement);
+      stopped ??= settlesWithin(provider.shutdown(), exportTimeoutMs + 1000);
+      await stopped;
+    },
+  };
+}
