@@ -61,11 +61,14 @@ export const ratio = z
   .transform(Number)
   .refine((value) => value >= 0 && value <= 1, 'must be 0 to 1');
 
-/** The base URL of an HTTP server. */
+/** The base URL of an HTTP server; one with a password would show it wherever it is shown. */
 export const httpUrl = parsed((text): string => {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.search + url.hash !== '') {
     throw new Error('must be http://host:port or https://host:port');
+  }
+  if (url.username + url.password !== '') {
+    throw new Error('must name no user: what authenticates goes into OTEL_EXPORTER_OTLP_HEADERS');
   }
   return url.href;
 });
@@ -79,10 +82,20 @@ export const headers = parsed((text): Readonly<Record<string, string>> => {
       if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name.trim()) || rest.length === 0) {
         throw new Error('must be name=value pairs, separated by commas');
       }
-      return [name.trim().toLowerCase(), decodeURIComponent(rest.join('=').trim())];
+      return [name.trim().toLowerCase(), headerValue(rest.join('=').trim())];
     }),
   );
 });
+
+const visible = /^(?:[\x20-\x24\x26-\x7e]|%(?:[2-6][0-9a-f]|7[0-9a-e]))*$/i;
+
+/** Others would be refused with each request, rather than once and at the start. */
+function headerValue(encoded: string): string {
+  if (!visible.test(encoded)) {
+    throw new Error('must have values of visible characters, percent-encoded');
+  }
+  return decodeURIComponent(encoded);
+}
 
 /** A bearer token. */
 export const token = z

@@ -13,6 +13,9 @@ export interface ClassBudget {
   readonly streams: number;
 }
 
+/** The pools of one node at one moment, by class. */
+export type PoolSnapshots = Readonly<Record<keyof ClassBudget | 'inspection', PoolSnapshot>>;
+
 /** One connection a node is the prober's. */
 const PROBE_CONNECTIONS = 1;
 
@@ -105,8 +108,12 @@ export class ClusterNode {
     for (const pool of this.#pools) pool.keepOnly(addresses);
   }
 
-  snapshot(): { readonly unary: PoolSnapshot; readonly streams: PoolSnapshot } {
-    return { unary: this.unary.snapshot(), streams: this.streams.snapshot() };
+  snapshot(): PoolSnapshots {
+    return {
+      unary: this.unary.snapshot(),
+      streams: this.streams.snapshot(),
+      inspection: this.inspection.snapshot(),
+    };
   }
 
   /** Waits for leases at most `timeoutMs`, then destroys what is left. */

@@ -18,11 +18,11 @@ export interface QueryEvent {
   readonly startedAtMs: number;
   /** With the wait for a connection; of a stream to its end, with its consumer's pauses. */
   readonly durationMs: number;
-  /** What it gave; undefined where it failed, and of a transaction as a whole. */
+  /** What it gave; undefined where it failed or was left early, and of a transaction as a whole. */
   readonly rows: number | undefined;
   /** From 1; of one that is repeated elsewhere, or run again, each attempt has its event. */
   readonly attempt: number;
-  /** A read that the primary did because no standby that is there was fresh enough, or answered. */
+  /** A read that the primary did because no standby of several nodes was fresh enough, or up. */
   readonly isFallback: boolean;
   readonly requestId: string;
   /** The call's span; undefined: the call is in no trace. */

@@ -33,7 +33,7 @@ export interface Route {
    * finds out, for what was written a moment ago has most often arrived.
    */
   readonly mustReplay: bigint | undefined;
-  /** A read is given to the primary though standbys are there: none is fresh enough, or answers. */
+  /** A read is given to the primary though there are other nodes: none is fresh enough, or up. */
   readonly isFallback: boolean;
 }
 
@@ -66,7 +66,7 @@ export const STALENESS_DEFAULT_MS = 10_000;
 export function chooseNode(topology: Topology, demand: Demand, around: Surroundings): Choice {
   const all = standbys(topology);
   const fresh = (isFresh: (node: NodeView) => boolean) => pick(all.filter(isFresh), around);
-  const fallback = () => fallbackRoute(topology, all);
+  const fallback = () => fallbackRoute(topology);
   switch (demand.kind) {
     case 'primary':
       return routed(primaryRoute(topology), 'NO_PRIMARY');
@@ -110,7 +110,7 @@ function chooseAtLeast(topology: Topology, token: Token, around: Surroundings): 
   }
   const mayWait = around.waitMs > 0 && all.some(({ name }) => around.behind.has(name));
   if (mayWait) return { kind: 'none', reason: 'STANDBY_BEHIND' };
-  return routed(fallbackRoute(topology, all), lackOf(all, has));
+  return routed(fallbackRoute(topology), lackOf(all, has));
 }
 
 /** Where a node that would do has failed this call, it is one that is lacking, not freshness. */
@@ -195,9 +195,9 @@ function standbyRoute(node: NodeView, nowMs: number): Route {
   };
 }
 
-function fallbackRoute(topology: Topology, standbys: readonly NodeView[]): Route | undefined {
+function fallbackRoute(topology: Topology): Route | undefined {
   const route = primaryRoute(topology);
-  return route && { ...route, isFallback: standbys.length > 0 };
+  return route && { ...route, isFallback: topology.nodes.size > 1 };
 }
 
 /** The primary as a route; undefined while none is known. */

@@ -3,9 +3,9 @@
 import type { PostgresSettings } from '../config.js';
 import type { Limits } from '../lib/interruption.js';
 import type { Call } from './call.js';
+import type { PoolSnapshots } from './cluster-node.js';
 import type { TopologyEvent } from './events.js';
 import type { TimelineRow } from './history.js';
-import type { PoolSnapshot } from './pool.js';
 import type { Router } from './router-api.js';
 import type { FenceReason, NodeState } from './router-state.js';
 import type { Sealer } from './sealed.js';
@@ -48,7 +48,7 @@ export interface NodeSnapshot {
   readonly isDrained: boolean;
   /** A passing fault keeps calls away that another node can take. */
   readonly isDoubted: boolean;
-  readonly pools: { readonly unary: PoolSnapshot; readonly streams: PoolSnapshot };
+  readonly pools: PoolSnapshots;
 }
 
 /** The cluster at one moment. */

@@ -118,7 +118,7 @@ class NodeRouter implements RouterHandle {
       throw refusal;
     } finally {
       stream.abandon();
-      publish(work, startedAtMs, refusal);
+      publish(work, startedAtMs, refusal, refusal === undefined ? stream.rowCount : undefined);
     }
   }
 

@@ -1,7 +1,8 @@
 /**
  * Tells of statements that took longer than they should, with a digest of the plan that PostgreSQL
  * makes for them a moment later. Asking for the plan is itself bounded: one question at a time, one
- * a statement, node and minute; in between the last answer stands.
+ * a statement, node and minute; in between the last answer stands. Operators look at the node over
+ * the same connection: a question that is not answered at once is given up, and none follows soon.
  */
 
 import { createHash } from 'node:crypto';
@@ -33,8 +34,13 @@ interface PlanRow {
   readonly 'QUERY PLAN': unknown;
 }
 
-const PLAN_TIMEOUT_MS = 2_000;
+/** Planning takes milliseconds, unless a table is locked: it would wait as its statement did. */
+const PLAN_TIMEOUT_MS = 1_000;
 const PLAN_AGE_MAX_MS = 60_000;
+/** After a question in vain: a tenth of the connection's time at most is spent so. */
+const PAUSE_MS = 10_000;
+/** Who asks, as pg_stat_activity has it. */
+const method = 'stowage.internal/Explain';
 const PARAMETERS_LENGTH_MAX = 1_000;
 const HASH_LENGTH = 12;
 
@@ -48,6 +54,7 @@ export class SlowStatements {
   /** By node and statement, the oldest first. */
   readonly #plans = new Map<string, { readonly hash: string | undefined; readonly atMs: number }>();
   #isAsking = false;
+  #pausedUntilMs = 0;
 
   constructor(options: SlowStatementOptions, inspect: Inspect) {
     this.#options = options;
@@ -89,12 +96,16 @@ export class SlowStatements {
     const known = this.#plans.get(key);
     const nowMs = performance.now();
     if (known !== undefined && nowMs - known.atMs < PLAN_AGE_MAX_MS) return known.hash;
-    if (this.#isAsking) return known?.hash;
+    if (this.#isAsking || nowMs < this.#pausedUntilMs) return known?.hash;
     this.#isAsking = true;
     const deadlineMs = nowMs + PLAN_TIMEOUT_MS;
-    const asking = { ...call, deadlineMs, signal: NEVER };
+    // Not the call's own doing: it has ended, and its trace with it.
+    const asking = { ...call, method, deadlineMs, signal: NEVER, trace: undefined };
     // A node that is busy or gone is told of by others: the statement is told without its plan.
-    const unanswered = (): PlanRow[] => [];
+    const unanswered = (): PlanRow[] => {
+      this.#pausedUntilMs = performance.now() + PAUSE_MS;
+      return [];
+    };
     const [row] = await this.#inspect(route.node, explanationOf(text), params, asking).catch(
       unanswered,
     );

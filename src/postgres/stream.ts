@@ -78,6 +78,13 @@ export class BatchStream<Batch> {
     return this.#unit.results;
   }
 
+  /** How many rows there were; undefined before the end, and where it was left early. */
+  get rowCount(): number | undefined {
+    const { length } = this.#source.steps;
+    const tag = this.#unit.results[length - 1]?.tag;
+    return tag === undefined ? undefined : Number(tag.slice(tag.lastIndexOf(' ') + 1));
+  }
+
   /**
    * The next batch; undefined at the end.
    * @throws StowageError why the stream was ended early, SLOW_CONSUMER; else what the server or the

@@ -111,6 +111,8 @@ function open(
   }
   const origin = state?.origin ?? { address: undefined, userAgent: undefined };
   const call = pipeline.open(connectInbound(context, nameOf(definition), definition.kind, origin));
+  // From here on, for one without a request never gets as far as its handler.
+  call.isKnown = true;
   // Also aborted at the end of every call; an ended one takes no notice.
   context.signal.addEventListener('abort', () => {
     call.cancel();

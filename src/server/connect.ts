@@ -31,6 +31,7 @@ import type { PageAnswer, PageServer } from './pages.js';
 import type { Pipeline } from './pipeline.js';
 import { type InboundCall, methodIn, originOf } from './server-call.js';
 import type { ClosableDoor } from './shutdown.js';
+import { toStowageError } from './status.js';
 import { shortenTimeouts } from './timeouts.js';
 import { malformed, noSuchMethod } from './validation.js';
 
@@ -155,12 +156,21 @@ class Door {
       path: pathOf(request),
       method: request.method ?? '',
       authorization: headerOf(request, 'authorization'),
-      onGone: (listener) => response.once('close', listener),
+      onGone: (listener) => onGone(exchange, listener),
     });
     if (page === undefined) {
       await this.#call(exchange);
     } else {
-      writePage(response, await page);
+      await this.#show(exchange, page);
+    }
+  }
+
+  /** A page that cannot be made is a defect, and told as one. */
+  async #show(exchange: Exchange, page: PageAnswer | Promise<PageAnswer>): Promise<void> {
+    try {
+      writePage(exchange, await page);
+    } catch (thrown) {
+      this.#refuse(exchange, toStowageError(thrown));
     }
   }
 
@@ -205,6 +215,7 @@ class Door {
   #refuse(exchange: Exchange, error: StowageError, httpStatus?: number): void {
     const { request, response } = exchange;
     const call = this.#pipeline.open(refusedInbound(exchange));
+    call.isKnown = this.#routes.has(pathOf(request));
     const refusal = this.#pipeline.refuse(call, error);
     const status = refusal === error ? httpStatus : undefined;
     writeError(request, response, toConnectError(refusal, call), status);
@@ -320,6 +331,20 @@ function refusedInbound({ request, response, origin }: Exchange): InboundCall {
   };
 }
 
+/**
+ * Once, by whichever end is told of: of a connection that breaks, answers which stand in line
+ * behind another one's in HTTP/1.1 tell no end, and only their requests do.
+ */
+function onGone({ request, response }: Exchange, listener: () => void): void {
+  const gone = () => {
+    request.off('close', gone);
+    response.off('close', gone);
+    listener();
+  };
+  request.once('close', gone);
+  response.once('close', gone);
+}
+
 function hostOf(request: Request): string | undefined {
   return 'authority' in request ? request.authority : request.headers.host;
 }
@@ -333,9 +358,10 @@ function pathOf(request: Request): string {
   return request.url?.split('?', 1)[0] ?? '';
 }
 
-function writePage(response: Response, { status, contentType, text, headers }: PageAnswer): void {
+function writePage(exchange: Exchange, { status, contentType, text, headers }: PageAnswer): void {
+  const { response } = exchange;
   const timer = setTimeout(() => response.destroy(), pageTimeoutMs);
-  response.once('close', () => clearTimeout(timer));
+  onGone(exchange, () => clearTimeout(timer));
   const standard = { 'content-type': contentType, 'cache-control': 'no-store' };
   response.writeHead(status, { ...standard, ...headers });
   response.end(text);

@@ -1,6 +1,6 @@
 /** How the process itself is: its event loop and its memory. */
 
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { EventLoopDelay } from '../telemetry/event-loop-delay.js';
 
 /** What a health report tells of the process. */
 export interface ProcessVitals {
@@ -12,25 +12,20 @@ export interface ProcessVitals {
   readonly rssBytes: number;
 }
 
-/** How often the delay is measured; the histogram has it in every value. */
-const RESOLUTION_MS = 20;
-
 /** Long enough for a percentile, short enough to tell of now. */
 const WINDOW_MS = 5_000;
 
-const NANOSECONDS = 1e6;
-
 /** Measures until it is closed. Keeps no process alive. */
 export class Vitals {
-  readonly #histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  /** Apart from the metrics', which begin anew whenever somebody looks at them. */
+  readonly #delays = new EventLoopDelay();
   readonly #timer: NodeJS.Timeout;
   #lastDelayMs: number | undefined;
 
   constructor() {
-    this.#histogram.enable();
     this.#timer = setInterval(() => {
       this.#lastDelayMs = this.#delayMs();
-      this.#histogram.reset();
+      this.#delays.reset();
     }, WINDOW_MS).unref();
   }
 
@@ -46,13 +41,11 @@ export class Vitals {
   }
 
   #delayMs(): number {
-    const { count } = this.#histogram;
-    const delayMs = this.#histogram.percentile(99) / NANOSECONDS - RESOLUTION_MS;
-    return count === 0 ? 0 : Math.max(0, delayMs);
+    return this.#delays.read()?.p99 ?? 0;
   }
 
   close(): void {
     clearInterval(this.#timer);
-    this.#histogram.disable();
+    this.#delays.stop();
   }
 }

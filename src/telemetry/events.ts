@@ -3,6 +3,7 @@
 import { channel } from 'node:diagnostics_channel';
 import type { Reason } from '../errors.js';
 import type { TraceContext } from '../lib/trace-context.js';
+import { listen } from './listen.js';
 
 /** A call that begins; only what listens to it can put it into a trace. */
 export interface CallStarted {
@@ -42,11 +43,7 @@ export function publishCallStarted(event: CallStarted): void {
 
 /** Listens to the begins of calls. Returns the way to stop. */
 export function onCallStarted(listener: (event: CallStarted) => void): () => void {
-  const subscriber = (message: unknown) => listener(message as CallStarted);
-  started.subscribe(subscriber);
-  return () => {
-    started.unsubscribe(subscriber);
-  };
+  return listen(started.name, listener);
 }
 
 /** One call that ended, refused ones included. */
@@ -87,11 +84,7 @@ export function publishCallEnded(event: CallEnded): void {
 
 /** Listens to the ends of calls. Returns the way to stop. */
 export function onCallEnded(listener: (event: CallEnded) => void): () => void {
-  const subscriber = (message: unknown) => listener(message as CallEnded);
-  ended.subscribe(subscriber);
-  return () => {
-    ended.unsubscribe(subscriber);
-  };
+  return listen(ended.name, listener);
 }
 
 /** One message of a stream that has left, and how long its door took it. */
@@ -119,11 +112,7 @@ export function publishStreamMessage(event: StreamMessageSent): void {
 
 /** Listens to messages of streams. Returns the way to stop. */
 export function onStreamMessage(listener: (event: StreamMessageSent) => void): () => void {
-  const subscriber = (message: unknown) => listener(message as StreamMessageSent);
-  sent.subscribe(subscriber);
-  return () => {
-    sent.unsubscribe(subscriber);
-  };
+  return listen(sent.name, listener);
 }
 
 /** What a server took of its settings while it runs. */
@@ -145,9 +134,5 @@ export function publishReloadEnded(event: ReloadEnded): void {
 
 /** Listens to the ends of reloads. Returns the way to stop. */
 export function onReloadEnded(listener: (event: ReloadEnded) => void): () => void {
-  const subscriber = (message: unknown) => listener(message as ReloadEnded);
-  reloaded.subscribe(subscriber);
-  return () => {
-    reloaded.unsubscribe(subscriber);
-  };
+  return listen(reloaded.name, listener);
 }

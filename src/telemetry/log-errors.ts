@@ -46,21 +46,27 @@ function serialize(thrown: unknown, depth: number): unknown {
   return error;
 }
 
+/** Each language has its own, and PostgreSQL speaks that of its `lc_messages`. */
+const quotes = '"\u00ab\u00bb\u2018-\u201f\u2039\u203a\u300c-\u300f\uff02';
+
 /**
  * Of a value that was refused (class 22), or text that is no query or pattern (42601), PostgreSQL
  * quotes the value; in other messages it quotes names. Readers of JSON and of messages quote too.
  */
+const quoted = new RegExp(`[${quotes}].*([${quotes}]|$)`, 's');
+
 function messageOf(error: Error): string {
   const code = textOf(error, 'code') ?? '';
   const text = error.message.slice(0, messageCharactersMax);
   const isQuoting = /^(?:22...|42601)$/.test(code) || /^(?:Syntax|Field\w+)Error$/.test(error.name);
-  return isQuoting ? text.replace(/".*("|$)/s, '"…"') : text;
+  return isQuoting ? text.replace(quoted, '"…"') : text;
 }
 
-/** The stack without its first lines, which repeat the message. */
-function framesOf({ stack = '' }: Error): string {
-  const start = stack.search(/^\s+at /m);
-  return start === -1 ? '' : stack.slice(start, start + stackCharactersMax);
+/** The stack without its first lines, which repeat the message, whatever that looks like. */
+function framesOf({ stack = '', message }: Error): string {
+  const frames = stack.slice(Math.max(0, stack.indexOf(message)) + message.length);
+  const start = frames.search(/^\s+at /m);
+  return start === -1 ? '' : frames.slice(start, start + stackCharactersMax);
 }
 
 function textOf(error: Error, key: string): string | undefined {

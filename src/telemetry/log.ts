@@ -3,16 +3,19 @@
  * channels of the rooms, which know no logger. Nothing that a caller sent is logged but names.
  */
 
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
 import type { LogLevel } from '../config.js';
 import type { TraceContext } from '../lib/trace-context.js';
 import { onCallEnded, onReloadEnded } from './events.js';
+import { listen } from './listen.js';
 import { logCall } from './log-calls.js';
 import { serializeError } from './log-errors.js';
 
 export type { Logger } from 'pino';
+
+/** Characters that are kept for a disk that is full; lines beyond are dropped. */
+const unwrittenMax = 1_000_000;
 
 /** Who changes something of the log. */
 export interface LogChange {
@@ -107,15 +110,14 @@ export function startLog(level: LogLevel, destination = standardError()): Log {
 function standardError(): DestinationStream {
   return process.stderr.isTTY
     ? PinoPretty({ destination: 2, sync: true, singleLine: true })
-    : pino.destination({ dest: 2, sync: true });
+    : fileDestination(2);
 }
 
-function listen<Event>(channel: string, listener: (event: Event) => void): () => void {
-  const subscriber = (message: unknown) => listener(message as Event);
-  subscribe(channel, subscriber);
-  return () => {
-    unsubscribe(channel, subscriber);
-  };
+/** Writes lines to a file that is open. One that takes none, for its disk is full, stops nobody. */
+export function fileDestination(dest: number): DestinationStream {
+  const destination = pino.destination({ dest, sync: true, maxLength: unwrittenMax });
+  destination.on('error', () => undefined);
+  return destination;
 }
 
 function nodeLines(logger: Logger): (event: NodeChanged) => void {

@@ -3,9 +3,9 @@
  * servers in one process each counts what all of them do, but what its own router can tell apart.
  */
 
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { Code } from '../../gen/google/rpc/code_pb.js';
 import { type CallEnded, onCallEnded, onReloadEnded, onStreamMessage } from './events.js';
+import { listen } from './listen.js';
 import type { Recorder } from './metric-instruments.js';
 import type { LabelValue } from './metric-labels.js';
 
@@ -68,43 +68,35 @@ export function countEvents(recorder: Recorder, office: () => Office): () => voi
       const outcome = error === undefined ? 'succeeded' : 'failed';
       recorder.add('stowage.reloads', 1, { 'stowage.outcome': outcome });
     }),
-    on<StatementEnded>('stowage:postgres:query', (event) => countStatement(recorder, event)),
-    on<{ statement: string }>('stowage:postgres:slow', ({ statement }) => {
+    listen<StatementEnded>('stowage:postgres:query', (event) => countStatement(recorder, event)),
+    listen<{ statement: string }>('stowage:postgres:slow', ({ statement }) => {
       recorder.add('stowage.slow.statements', 1, { 'stowage.statement': statement });
     }),
-    on('stowage:postgres:topology', transitionCounter(recorder, office)),
-    on<{ node: string; cause: unknown }>('stowage:postgres:history', ({ node, cause }) => {
+    listen('stowage:postgres:topology', transitionCounter(recorder, office)),
+    listen<{ node: string; cause: unknown }>('stowage:postgres:history', ({ node, cause }) => {
       const isOurs = office().nodes.some(({ name }) => name === node);
       if (isOurs && cause !== undefined) recorder.add('stowage.history.failures', 1, {});
     }),
-    on<{ end: LabelValue<'stowage.end'> }>('stowage:commit-in-doubt', ({ end }) => {
+    listen<{ end: LabelValue<'stowage.end'> }>('stowage:commit-in-doubt', ({ end }) => {
       recorder.add('stowage.commits.in_doubt', 1, { 'stowage.end': end });
     }),
-    on<ItemsSent>('stowage:stream-items', ({ method, items, bytes }) => {
+    listen<ItemsSent>('stowage:stream-items', ({ method, items, bytes }) => {
       recorder.add('stowage.stream.items', items, { 'rpc.method': method });
       recorder.add('stowage.stream.sent', bytes, { 'rpc.method': method });
     }),
-    on<BatchEnded>('stowage:ingest-batch', ({ items, durationMs, reason }) => {
+    listen<BatchEnded>('stowage:ingest-batch', ({ items, durationMs, reason }) => {
       const failure = reason === undefined ? {} : { 'stowage.reason': reason };
       recorder.add('stowage.ingest.batches', 1, failure);
       if (reason === undefined) recorder.add('stowage.ingest.rows', items, {});
       recorder.time('stowage.ingest.batch.duration', durationMs, {});
     }),
-    on<JobRan>('stowage:job-run', ({ job, outcome, durationMs }) => {
+    listen<JobRan>('stowage:job-run', ({ job, outcome, durationMs }) => {
       recorder.add('stowage.job.runs', 1, { 'stowage.job': job, 'stowage.outcome': outcome });
       recorder.time('stowage.job.duration', durationMs, { 'stowage.job': job });
     }),
   ];
   return () => {
     for (const stop of stops) stop();
-  };
-}
-
-function on<Event>(channel: string, listener: (event: Event) => void): () => void {
-  const subscriber = (message: unknown) => listener(message as Event);
-  subscribe(channel, subscriber);
-  return () => {
-    unsubscribe(channel, subscriber);
   };
 }
 

@@ -40,14 +40,19 @@ export const labelTable = {
   'stowage.kind': { help: 'kind of a call', values: ['unary', 'stream', 'health'] },
   'stowage.statement': {
     help: 'statement',
-    values: 'those of [statements.md](statements.md), and `transaction` for the whole of one',
+    values:
+      'those of [statements.md](statements.md), `transaction` for the whole of one, and ' +
+      '`explain` for the plan of a slow one',
   },
   'error.type': {
     help: 'reason why a statement failed',
     values: 'those of [errors.md](errors.md); none where it did not',
   },
   'stowage.node': { help: 'node, as the settings name it', values: 'the nodes of the settings' },
-  'stowage.pool': { help: 'pool of a node', values: ['unary', 'streams'] },
+  'stowage.pool': {
+    help: 'pool of a node; `inspection` is the one connection for looks at the node itself',
+    values: ['unary', 'streams', 'inspection'],
+  },
   'db.client.connection.state': {
     help: 'state of a connection: whether a call has it',
     values: ['used', 'idle'],

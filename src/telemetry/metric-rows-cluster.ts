@@ -124,7 +124,7 @@ export const clusterMetrics = {
     instrument: 'counter',
     unit: '{read}',
     labels: [],
-    help: 'Reads that the primary did because no standby was fresh enough, or answered.',
+    help: 'Reads that the primary did because no standby was fresh enough, or up.',
     action: 'Many: standbys lag or are down, and the primary carries their load.',
   },
   'stowage.router.can_read': {

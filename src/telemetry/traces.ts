@@ -4,17 +4,16 @@
  * cost every call, traced or not.
  */
 
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import {
+  AlwaysOnSampler,
   BasicTracerProvider,
   BatchSpanProcessor,
-  ParentBasedSampler,
-  TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace-base';
 import type { OtlpSettings } from '../config-telemetry.js';
 import { settlesWithin } from '../lib/interruption.js';
 import { onCallStarted } from './events.js';
+import { listen } from './listen.js';
 import type { Logger } from './log.js';
 import { resourceNamed } from './resource.js';
 import { CallSpans, type StatementEnded } from './spans.js';
@@ -51,7 +50,7 @@ export function startTraces(settings: TraceSettings, logger: Logger | undefined)
   });
   const provider = new BasicTracerProvider({
     resource: resourceNamed(serviceName),
-    sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(ratio) }),
+    sampler: new AlwaysOnSampler(),
     spanProcessors: [
       new BatchSpanProcessor(new WatchedExporter(exporter, logger), {
         maxQueueSize: queueMax,
@@ -61,15 +60,15 @@ export function startTraces(settings: TraceSettings, logger: Logger | undefined)
       }),
     ],
   });
-  const spans = new CallSpans(provider.getTracer('stowage'));
-  const stopCalls = onCallStarted((event) => spans.begin(event));
-  const onStatement = (message: unknown) => spans.statement(message as StatementEnded);
-  subscribe('stowage:postgres:query', onStatement);
+  const spans = new CallSpans(provider.getTracer('stowage'), ratio);
+  const stops = [
+    onCallStarted((event) => spans.begin(event)),
+    listen<StatementEnded>('stowage:postgres:query', (event) => spans.statement(event)),
+  ];
   let stopped: Promise<unknown> | undefined;
   return {
     stop: async () => {
-      stopCalls();
-      unsubscribe('stowage:postgres:query', onStatement);
+      for (const stop of stops) stop();
       stopped ??= settlesWithin(provider.shutdown(), exportTimeoutMs + 1000);
       await stopped;
     },

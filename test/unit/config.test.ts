@@ -254,10 +254,26 @@ describe('parseConfig', () => {
     { DATABASE_URL: 'postgres://u:1/hunter2@h/d' },
     { STOWAGE_ADMIN_URL: 'http://u:hunter2@h/d' },
     { STOWAGE_AUTH_TOKEN: 'hunter2' },
+    { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://user:hunter2@collector:4318' },
+    { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318?key=hunter2' },
+    { OTEL_EXPORTER_OTLP_HEADERS: 'x-key=hunter2%0a' },
+    { OTEL_EXPORTER_OTLP_HEADERS: 'x-key=hunter2%' },
+    { OTEL_EXPORTER_OTLP_HEADERS: 'x-key=hunter2ü' },
   ])('never repeats a secret: $DATABASE_URL$STOWAGE_ADMIN_URL', (environment) => {
     const problems = problemsOf(environment as Record<string, string>);
     expect(problems).toHaveLength(1);
     expect(problems.join()).not.toContain('hunter2');
+  });
+
+  it('takes a collector, with headers that requests can have', () => {
+    const { telemetry } = parse({
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector:4318/base',
+      OTEL_EXPORTER_OTLP_HEADERS: 'Authorization=Basic%20YTpi==,x-key=a%2Cb',
+    });
+    expect(telemetry.otlp).toMatchObject({
+      endpoint: 'https://collector:4318/base',
+      headers: { authorization: 'Basic YTpi==', 'x-key': 'a,b' },
+    });
   });
 
   it('refuses two ways to say the same', () => {

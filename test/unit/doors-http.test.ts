@@ -238,7 +238,7 @@ describe('door 2', () => {
     session.destroy();
     await slow.close();
     expect(ended).toMatchObject([
-      { reason: 'DEADLINE_EXCEEDED', message: 'the request was not sent in time' },
+      { reason: 'DEADLINE_EXCEEDED', message: 'the request was not sent in time', isKnown: true },
     ]);
   });
 

@@ -88,6 +88,17 @@ describe('chooseNode', () => {
     expect(choose(topology, demand)).toBe(expected);
   });
 
+  it('tells a read that the primary does for others from one that is its own', () => {
+    const isFallback = (topology: Topology, demand: Demand) =>
+      routeOf(chooseNode(topology, demand, around()))?.isFallback;
+    expect(isFallback(cluster, staleness(-1))).toBe(true);
+    expect(isFallback(alone, { kind: 'eventual' })).toBe(true);
+    expect(isFallback(cluster, { kind: 'primary' })).toBe(false);
+    expect(isFallback(cluster, staleness(10))).toBe(false);
+    const nodes = new Map([...cluster.nodes].filter(([name]) => name === 'a'));
+    expect(isFallback({ ...cluster, nodes }, { kind: 'eventual' })).toBe(false);
+  });
+
   it('reads drained standbys only where nothing else is left', () => {
     const drained = ['b', 'c'];
     const all = [

@@ -36,8 +36,9 @@ function foundOn(told: Told, node: 'a:1' | 'b:2' = 'a:1') {
 }
 
 const withPool = (waiting: number, acquired: number): NodeSnapshot => {
-  const { unary, streams } = PRIMARY.pools;
-  return { ...PRIMARY, pools: { unary, streams: { ...streams, sizeMax: 5, acquired, waiting } } };
+  const { pools } = PRIMARY;
+  const streams = { ...pools.streams, sizeMax: 5, acquired, waiting };
+  return { ...PRIMARY, pools: { ...pools, streams } };
 };
 
 describe('A health report of the cluster', () => {
@@ -78,6 +79,10 @@ describe('A health report of the cluster', () => {
     const [lag] = reportOf(whole(PRIMARY, lagging)).findings;
     expect(lag).toMatchObject({ code: 'REPLICATION_LAGGING', node: 'b:2', severity: 'warning' });
     expect(lag?.message).toContain('12 s and 99 bytes behind');
+    const { pools } = PRIMARY;
+    const inspection = { ...pools.inspection, acquired: 1, waiting: 3 };
+    const lookedAt = { ...PRIMARY, pools: { ...pools, inspection } };
+    expect(codesOf(reportOf(whole(lookedAt, STANDBY)))).toEqual([]);
     expect(codesOf(reportOf(whole(withPool(1, 5), STANDBY)))).toEqual(['POOL_EXHAUSTED']);
     expect(codesOf(reportOf(whole(withPool(0, 5), STANDBY)))).toEqual([]);
     expect(codesOf(reportOf(whole(withPool(1, 4), STANDBY)))).toEqual([]);

@@ -43,6 +43,9 @@ describe('serializeError', () => {
     ['22P02', `invalid input syntax for type json: "${secret} says "hello""`],
     ['22021', `invalid byte sequence: "${secret}`],
     ['42601', `syntax error in tsquery: "${secret}"`],
+    ['22P02', `ungültige Eingabesyntax für Typ json: »${secret} "hello"«`],
+    ['22P02', `syntaxe en entrée invalide : « ${secret} hello »`],
+    ['22P02', `invalid input syntax for type json: "\n    at Jane\n    at hello"`],
   ])('leaves out the value that %s quotes', (code, message) => {
     const logged = JSON.stringify(serializeError(serverError(message, { code })));
     expect(logged).toContain(code);

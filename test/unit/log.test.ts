@@ -1,8 +1,9 @@
 import { channel } from 'node:diagnostics_channel';
+import { existsSync, openSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { LogLevel } from '../../src/config.js';
 import { type CallEnded, publishCallEnded } from '../../src/telemetry/events.js';
-import { startLog } from '../../src/telemetry/log.js';
+import { fileDestination, startLog } from '../../src/telemetry/log.js';
 
 const call: CallEnded = {
   requestId: '0198c0de-0000-7000-8000-000000000001',
@@ -107,6 +108,22 @@ describe('startLog', () => {
       { level: 30, from: 'info', to: 'warn' },
     ]);
   });
+
+  it.skipIf(!existsSync('/dev/full'))(
+    'does without lines that the disk has no room for',
+    async () => {
+      const log = startLog('info', fileDestination(openSync('/dev/full', 'w')));
+      // Node would end the process for an error that nobody has taken.
+      const errors: unknown[] = [];
+      const onError = (error: unknown) => errors.push(error);
+      process.on('uncaughtExceptionMonitor', onError);
+      for (let line = 0; line < 3; line += 1) publishCallEnded(call);
+      log.stop();
+      await new Promise(setImmediate);
+      process.off('uncaughtExceptionMonitor', onError);
+      expect(errors).toEqual([]);
+    },
+  );
 
   it('leaves out what is below its level', () => {
     expect(linesOf('warn', () => publishCallEnded(call))).toEqual([]);

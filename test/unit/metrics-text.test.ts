@@ -23,7 +23,7 @@ const node = (name: string): TopologyLook['nodes'][number] => ({
   lagMs: undefined,
   lagBytes: 2n ** 40n,
   isDrained: true,
-  pools: { unary: pool, streams: pool },
+  pools: { unary: pool, streams: pool, inspection: { ...pool, sizeMax: 1 } },
 });
 
 const topologyOf = (...names: string[]): TopologyLook => ({
@@ -52,6 +52,8 @@ describe('Metrics as text', () => {
     await using metrics = metricsOf(() => topologyOf(...names));
     const told = await metrics.figures();
     expect([...told.valuesOf('stowage_node_drained', 'stowage_node')]).toEqual(names);
+    const looks = { stowage_node: 'a"b', stowage_pool: 'inspection' };
+    expect(told.value('db_client_connection_max', looks)).toBe(1);
     expect(told.value('target_info', { service_name: 'a "quoted"\nname' })).toBe(1);
   });
 

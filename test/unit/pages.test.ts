@@ -1,38 +1,38 @@
 // The page that tells metrics, over a real listener: what pages may cost.
-import http from 'node:http';
-import type { AddressInfo } from 'node:net';
+import net from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import { parseConfig } from '../../src/config.js';
 import { deferred } from '../../src/lib/deferred.js';
 import { until } from '../../src/lib/wait.js';
+import { type ConnectDoor, openConnectDoor } from '../../src/server/connect.js';
 import { metricsPages, servePages } from '../../src/server/pages.js';
+import { Pipeline } from '../../src/server/pipeline.js';
+import { type CallEnded, onCallEnded } from '../../src/telemetry/events.js';
 
-const open = new Set<http.Server>();
+const open = new Set<ConnectDoor>();
 
-afterEach(() => {
-  for (const server of open) {
-    server.closeAllConnections();
-    server.close();
-  }
+afterEach(async () => {
+  await Promise.all([...open].map((door) => door.close(0)));
   open.clear();
 });
 
 /** A page whose figures come when the test lets them. */
 async function openPage(text: () => Promise<string>) {
-  const serve = servePages(metricsPages({ text }), undefined);
-  const server = http.createServer(({ url: path = '', method = '' }, response) => {
-    const onGone = (listener: () => void) => response.once('close', listener);
-    const answer = Promise.resolve(serve({ path, method, authorization: undefined, onGone }));
-    answer.then(
-      (page) => response.writeHead(page?.status ?? 404, page?.headers).end(page?.text),
-      () => response.destroy(),
-    );
-  });
-  open.add(server);
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/metrics`;
+  const { server } = parseConfig({ STOWAGE_HTTP_ADDRESS: '127.0.0.1:0' });
+  const pages = servePages(metricsPages({ text }), undefined);
+  const door = await openConnectDoor(server, [], new Pipeline(server), pages);
+  open.add(door);
+  return `http://127.0.0.1:${door.address.port}/metrics`;
 }
+
+/** Whether no place is left; an answer that does not come has one. */
+async function isFull(url: string): Promise<boolean> {
+  const answer = await fetch(url, { signal: AbortSignal.timeout(200) }).catch(() => undefined);
+  return answer?.status === 503;
+}
+
+const untilFree = (url: string) =>
+  until(async () => !(await isFull(url)), { timeoutMs: 5_000, what: 'a place is free' });
 
 describe('The page of metrics', () => {
   it('answers ten scrapes at a time, sends others away, and takes more later', async () => {
@@ -58,20 +58,38 @@ describe('The page of metrics', () => {
     const url = await openPage(() => never.promise);
     const leaving = new AbortController();
     const scrapes = Array.from({ length: 10 }, () => fetch(url, { signal: leaving.signal }));
-    const isFull = async () => {
-      const waiting = AbortSignal.timeout(200);
-      const answer = await fetch(url, { signal: waiting }).catch(() => undefined);
-      return answer?.status === 503;
-    };
-    await until(isFull, { timeoutMs: 5_000, what: 'no place is left' });
+    await until(() => isFull(url), { timeoutMs: 5_000, what: 'no place is left' });
     leaving.abort();
     await Promise.allSettled(scrapes);
-    const isFree = async () => !(await isFull());
-    await until(isFree, { timeoutMs: 5_000, what: 'a place is free' });
+    await untilFree(url);
   });
 
-  it('ends the answer of figures that cannot be told', async () => {
+  it('gives back the places of one that asked for many answers ahead, and has gone', async () => {
+    const never = deferred<string>();
+    let asked = 0;
+    const url = await openPage(() => {
+      asked += 1;
+      return never.promise;
+    });
+    const { port } = new URL(url);
+    const socket = net.connect(Number(port), '127.0.0.1');
+    socket.write('GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n'.repeat(10));
+    await until(() => asked === 10, { timeoutMs: 5_000, what: 'ten scrapes have come' });
+    expect(await isFull(url)).toBe(true);
+    socket.destroy();
+    await untilFree(url);
+    const others = Array.from({ length: 9 }, () => isFull(url));
+    expect(await Promise.all(others)).not.toContain(true);
+  });
+
+  it('tells figures that cannot be had as a defect, with its cause for the log', async () => {
     const url = await openPage(() => Promise.reject(new Error('a defect')));
-    await expect(fetch(url)).rejects.toThrow();
+    const ended: CallEnded[] = [];
+    const stop = onCallEnded((event) => ended.push(event));
+    const answer = await fetch(url);
+    stop();
+    expect(answer.status).toBe(500);
+    expect(await answer.text()).not.toContain('a defect');
+    expect(ended).toMatchObject([{ reason: 'INTERNAL', cause: { message: 'a defect' } }]);
   });
 });

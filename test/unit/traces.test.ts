@@ -1,4 +1,4 @@
-// Spans of calls, over both doors and a collector; statements are in test/services/traces.test.ts.
+// Spans of calls, over both doors and a collector; statements are in services/telemetry.test.ts.
 
 import { randomBytes } from 'node:crypto';
 import { channel } from 'node:diagnostics_channel';
