@@ -483,7 +483,8 @@ export type AutovacuumHealth = Message<"stowage.v1.AutovacuumHealth"> & {
   workersMax: number;
 
   /**
-   * Tables with more dead rows than their threshold, in this database.
+   * Tables with more dead rows than their threshold, in this database; none that are of a session
+   * alone, as in the following.
    *
    * @generated from field: int32 tables_due = 4;
    */
@@ -504,8 +505,8 @@ export type AutovacuumHealth = Message<"stowage.v1.AutovacuumHealth"> & {
   deadRows: bigint;
 
   /**
-   * Transactions since the oldest that PostgreSQL must still tell apart, in any database; writes
-   * stop at some two billion.
+   * Transactions since the oldest that PostgreSQL must still tell apart, in any database, or groups
+   * of them that lock a row together, where those are more; writes stop at some two billion.
    *
    * @generated from field: int64 oldest_transaction_age = 7;
    */
@@ -535,7 +536,8 @@ export type NodeHealth = Message<"stowage.v1.NodeHealth"> & {
 
   /**
    * When PostgreSQL told the following; unset where it has not answered yet. It is more than a
-   * second ago where it did not answer in time.
+   * second ago where it did not answer in time, or where an answer costs it so much that it is
+   * asked more rarely.
    *
    * @generated from field: google.protobuf.Timestamp observed_at = 2;
    */
