@@ -104,7 +104,7 @@ describe('A health report', () => {
       expect(activity?.cacheHitRatio).toBeGreaterThan(0);
       expect(activity?.cacheHitRatio).toBeLessThanOrEqual(1);
       expect(wal).toMatchObject({ lsn: expect.stringMatching(/^[0-9A-F]+\/[0-9A-F]+$/) });
-      expect(wal).toMatchObject({ archiving: false });
+      expect(wal).toMatchObject({ archiving: false, missingSynchronous: 0 });
     }
     const [primary, ...standbys] = report.nodes;
     expect(primary?.autovacuum).toMatchObject({ enabled: true, workersMax: 3, tablesOverdue: 0 });

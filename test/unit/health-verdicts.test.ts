@@ -142,6 +142,11 @@ describe('What a node tells', () => {
     expect(foundOn({ wal: { inactiveSlots: 1 } }, 'b:2')).toEqual([]);
   });
 
+  it('is judged by the standbys that its commits wait for', () => {
+    expect(foundOn({ wal: { missingSynchronous: 1 } })).toEqual(['COMMITS_HELD']);
+    expect(foundOn({ wal: { missingSynchronous: 0 } })).toEqual([]);
+  });
+
   it('is judged by the last segment that was to be archived', () => {
     const wal = { archiving: true, archiveFailures: 3n, archiveFailedAt: fromMillis(2_000.5) };
     expect(foundOn({ wal })).toEqual(['ARCHIVE_FAILING']);

@@ -29,6 +29,11 @@ export const findingKinds = {
     when: 'no node takes writes',
     remedy: 'Have the manager of the cluster promote a standby: Stowage promotes nobody.',
   },
+  COMMITS_HELD: {
+    severity: ERROR,
+    when: 'commits wait for a standby that does not follow the primary: no write ends',
+    remedy: 'Bring it back, or take it out of synchronous_standby_names.',
+  },
   NODE_UNREACHABLE: {
     severity: ERROR,
     when: 'a node refuses connections, loses them or is silent',

@@ -73,7 +73,7 @@ export const readActivity = statement<{
 /**
  * The log, and what keeps it, which a slot that is lost does no more. Slots that a standby copies
  * from its primary (since version 17, and so by way of JSON) are read from by nobody, as they
- * should be.
+ * should be. Commits wait for one standby, or for as many as stand before the list of their names.
  */
 export const readWal = statement<{
   lsn: string | null;
@@ -84,6 +84,7 @@ export const readWal = statement<{
   archive_failures: bigint;
   archive_failed_at: TimestampValue | null;
   archived_at: TimestampValue | null;
+  missing_synchronous: number;
 }>({
   name: 'health-wal',
   intent: 'read',
@@ -101,10 +102,20 @@ export const readWal = statement<{
              when 'always' then true when 'on' then not pg_is_in_recovery() else false end
              as archiving,
            a.failed_count as archive_failures, a.last_failed_time as archive_failed_at,
-           a.last_archived_time as archived_at
+           a.last_archived_time as archived_at,
+           case when pg_is_in_recovery() or y.names = ''
+                  or current_setting('synchronous_commit') in ('off', 'local') then 0
+                else greatest(0, coalesce(y.wanted, '1')::int4
+                    - (select count(*)
+                         from pg_stat_replication r
+                        where coalesce(r.sync_state, 'sync') in ('sync', 'quorum')))::int4 end
+             as missing_synchronous
       from (select case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
                         else pg_current_wal_flush_lsn() end as lsn) p
       cross join pg_stat_archiver a
+      cross join (select n.names, substring(n.names from '(?i)^\\s*(?:first|any)?\\s*(\\d+)\\s*\\(')
+                           as wanted
+                    from (select current_setting('synchronous_standby_names')) n (names)) y
       left join (select s.slot_name, s.restart_lsn
                    from pg_replication_slots s
                   where s.restart_lsn is not null

@@ -101,7 +101,10 @@ function judgeWal(wal: WalHealth, isPrimary: boolean, found: Found): void {
   if (isPrimary && inactiveSlots > 0) {
     found('SLOT_INACTIVE', `Nobody reads from ${inactiveSlots} replication slots`);
   }
-  const { archiving, archiveFailures, archiveFailedAt, archivedAt } = wal;
+  const { archiving, archiveFailures, archiveFailedAt, archivedAt, missingSynchronous } = wal;
+  if (missingSynchronous > 0) {
+    found('COMMITS_HELD', `Commits wait for standbys of which ${missingSynchronous} are missing`);
+  }
   if (archiving && archiveFailedAt !== undefined && !isAfter(archivedAt, archiveFailedAt)) {
     found('ARCHIVE_FAILING', `Archiving has failed ${archiveFailures} times, the last time too`);
   }
