@@ -201,7 +201,8 @@ export const ConnectionHealthSchema: GenMessage<ConnectionHealth> = /*@__PURE__*
   messageDesc(file_stowage_v1_health, 2);
 
 /**
- * The database's counters on one node, since they were last reset.
+ * The database's counters on one node, since they were last reset, or began: they do so anew where
+ * the node is copied or crashes.
  *
  * @generated from message stowage.v1.DatabaseActivity
  */
@@ -271,7 +272,7 @@ export type DatabaseActivity = Message<"stowage.v1.DatabaseActivity"> & {
   sizeBytes: bigint;
 
   /**
-   * When the counters were last reset; unset where that never happened.
+   * When the counters were last reset; unset where nobody has.
    *
    * @generated from field: google.protobuf.Timestamp reset_at = 10;
    */
