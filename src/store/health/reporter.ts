@@ -32,7 +32,7 @@ const KEEP_MS = 1_000;
 const WAIT_MS = 150;
 const ASK_TIMEOUT_MS = 5_000;
 
-/** An answer that took longer lets the node rest: a tenth of a connection's time is enough. */
+/** A question that took longer lets the node rest: a tenth of a connection's time is enough. */
 const CHEAP_MS = 250;
 const REST_FACTOR = 10;
 /** What took that long has waited for something rather than worked. */
@@ -104,12 +104,12 @@ export class HealthReporter {
       node.toldAtMs = performance.now();
       node.silentSinceMs = undefined;
       node.reads.add(node.told.activity, node.toldAtMs);
-      const tookMs = node.toldAtMs - startedAtMs;
-      if (tookMs > CHEAP_MS) {
-        node.restsUntilMs = startedAtMs + Math.min(REST_FACTOR * tookMs, REST_MAX_MS);
-      }
     } catch {
       // Told by its statement's event; here it counts that nothing new is known.
+    }
+    const tookMs = performance.now() - startedAtMs;
+    if (tookMs > CHEAP_MS) {
+      node.restsUntilMs = startedAtMs + Math.min(REST_FACTOR * tookMs, REST_MAX_MS);
     }
   }
 }
