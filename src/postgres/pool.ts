@@ -28,6 +28,8 @@ export interface PoolSnapshot {
   readonly acquired: number;
   /** Callers that wait. */
   readonly waiting: number;
+  /** For how long the one of them that came first has waited; 0 where none waits. */
+  readonly waitedMs: number;
   readonly sizeMax: number;
   /** Leases that were given since the pool was made, as are the following. */
   readonly acquires: number;
@@ -62,6 +64,8 @@ const OVERLOADED_RETRY_DELAY_MS = 500;
 /** A caller in line. */
 interface Turn {
   readonly came: Deferred<void>;
+  /** On the clock of `performance.now()`. */
+  readonly sinceMs: number;
   /** True once it holds a place in the pool. */
   isGranted: boolean;
 }
@@ -129,10 +133,11 @@ export class ConnectionPool {
       this.#counts.refusals += 1;
       throw overloaded(this.#node, 'is full');
     }
-    const turn: Turn = { came: deferred(), isGranted: false };
+    const sinceMs = performance.now();
+    const turn: Turn = { came: deferred(), sinceMs, isGranted: false };
     this.#waiting.add(turn);
     const { queueTimeoutMs = this.#settings.queueTimeoutMs } = this.#options;
-    const timeoutAtMs = performance.now() + queueTimeoutMs;
+    const timeoutAtMs = sinceMs + queueTimeoutMs;
     const deadlineMs = Math.min(limits.deadlineMs, timeoutAtMs);
     try {
       const outcome = await within(turn.came.promise, { signal: limits.signal, deadlineMs });
@@ -224,11 +229,13 @@ export class ConnectionPool {
   }
 
   snapshot(): PoolSnapshot {
+    const [first] = this.#waiting;
     return {
       size: this.#connections.size,
       idle: this.#connections.idle,
       acquired: this.#acquired,
       waiting: this.#waiting.size,
+      waitedMs: first === undefined ? 0 : performance.now() - first.sinceMs,
       sizeMax: this.#options.sizeMax,
       ...this.#counts,
     };

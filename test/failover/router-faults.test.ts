@@ -5,6 +5,7 @@ import { createRouter } from '../../src/postgres/router.js';
 import type { TupleCollector } from '../../src/postgres/router-api.js';
 import type { RouterHandle } from '../../src/postgres/router-handle.js';
 import { statement } from '../../src/postgres/statement.js';
+import { observeNode } from '../../src/store/health/observe.js';
 import { useFailingCluster } from '../support/failing-cluster.js';
 import {
   type RouterTarget,
@@ -94,6 +95,8 @@ describe('A router whose nodes fail', () => {
     // Nothing has cancelled it: the lease is out until the commit is through.
     const acquired = () => router.topology().nodes.map(({ pools }) => pools.unary.acquired);
     expect(acquired()).toContain(1);
+    const { primary = '' } = router.topology();
+    expect((await observeNode(router, primary, testCall())).wal?.missingSynchronous).toBe(1);
     await untilWaiting('SyncRep');
     await nodes.releaseCommits();
     await settled(router);

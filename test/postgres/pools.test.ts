@@ -176,13 +176,14 @@ describe('A pool of connections', () => {
       const staying = one.acquire(limits());
       const outcome = staying.catch((error: unknown) => error);
       expect(one.snapshot()).toMatchObject({ acquired: 1, waiting: 2 });
+      expect(one.snapshot().waitedMs).toBeGreaterThan(0);
       controller.abort();
       if (isSevered) one.sever('idle', lost);
       lease.release('clean');
       expect(await leaving).toMatchObject({ reason: 'CANCELLED' });
       if (isSevered) expect(await outcome).toBe(lost);
       else (await staying).release('clean');
-      expect(one.snapshot()).toMatchObject({ acquired: 0, waiting: 0 });
+      expect(one.snapshot()).toMatchObject({ acquired: 0, waiting: 0, waitedMs: 0 });
     }
   });
 

@@ -7,6 +7,7 @@ const pool = {
   idle: 3,
   acquired: 1,
   waiting: 0,
+  waitedMs: 0,
 };
 
 /** A node of which nothing is known but what is given. */

@@ -138,7 +138,7 @@ describe('an empty report of `stowage admin`', () => {
     const { text } = databaseShown(create(GetDatabaseStatisticsResponseSchema, { node }), view());
     expect(text).toMatch(/^sessions +0 of 0$/m);
     expect(text).toMatch(/^found in memory +nothing was read yet$/m);
-    expect(text).toMatch(/^counted +since the database was made$/m);
+    expect(text).toMatch(/^counted +since they began; nobody has reset them$/m);
   });
 });
 

@@ -1,5 +1,5 @@
 // The reporter over nodes that answer, hang and fail as the test says.
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { StowageError } from '../../src/errors.js';
 import { type Deferred, deferred } from '../../src/lib/deferred.js';
 import { until } from '../../src/lib/wait.js';
@@ -94,6 +94,36 @@ describe('A health reporter', () => {
     nodes.holding.clear();
     const isNew = async () => (await reporter.report()).told.get('b:2')?.connections?.total;
     await until(async () => (await isNew()) !== 1, { timeoutMs: 5_000, what: 'it has answered' });
+  });
+
+  it('lets a node rest to which a question cost much, answered or not', async () => {
+    const nodes = new FakeNodes(PRIMARY, STANDBY);
+    const reporter = nodes.reporter(eager);
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(1_000_000);
+    onTestFinished(() => clock.mockRestore());
+    /** One question, in which the standby answers so much later than it was asked. */
+    const askFor = async (tookMs: number) => {
+      const atMs = performance.now();
+      nodes.holding.set('b:2', deferred());
+      const report = reporter.report();
+      clock.mockReturnValue(atMs + tookMs);
+      nodes.holding.get('b:2')?.resolve();
+      await report;
+    };
+    const askedAfter = async (ms: number) => {
+      clock.mockReturnValue(performance.now() + ms);
+      await reporter.report();
+      return nodes.asked.get('b:2');
+    };
+    await askFor(250);
+    expect(await askedAfter(1)).toBe(2);
+    await askFor(300);
+    expect(await askedAfter(2_699)).toBe(3);
+    expect(await askedAfter(1)).toBe(4);
+    nodes.failing.add('b:2');
+    await askFor(4_000);
+    expect(await askedAfter(5_999)).toBe(5);
+    expect(await askedAfter(1)).toBe(6);
   });
 
   it('goes on with a node that fails, and tells it as it was', async () => {

@@ -3,10 +3,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
-import { NodeHealthSchema } from '../../gen/stowage/v1/health_pb.js';
+import { DatabaseActivitySchema, NodeHealthSchema } from '../../gen/stowage/v1/health_pb.js';
 import { fromMillis } from '../../src/lib/timestamp.js';
 import type { NodeSnapshot, TopologySnapshot } from '../../src/postgres/router-handle.js';
 import { findingKinds } from '../../src/store/health/findings.js';
+import { RecentReads } from '../../src/store/health/recent-reads.js';
 import { makeReport, type NodeKnowledge } from '../../src/store/health/report.js';
 import { vitalsOf } from '../support/health.js';
 import { snapshotOf, topologyOf } from '../support/topology-snapshots.js';
@@ -35,10 +36,9 @@ function foundOn(told: Told, node: 'a:1' | 'b:2' = 'a:1') {
   return codesOf(reportOf(whole(PRIMARY, STANDBY), known));
 }
 
-const withPool = (waiting: number, acquired: number): NodeSnapshot => {
+const withLine = (waitedMs: number, kind: 'streams' | 'inspection' = 'streams'): NodeSnapshot => {
   const { pools } = PRIMARY;
-  const streams = { ...pools.streams, sizeMax: 5, acquired, waiting };
-  return { ...PRIMARY, pools: { ...pools, streams } };
+  return { ...PRIMARY, pools: { ...pools, [kind]: { ...pools[kind], waiting: 3, waitedMs } } };
 };
 
 describe('A health report of the cluster', () => {
@@ -74,18 +74,14 @@ describe('A health report of the cluster', () => {
     expect(codesOf(reportOf(whole(PRIMARY, drained)))).toEqual([]);
   });
 
-  it('finds a lagging standby, a full pool that is waited for, and late timers', () => {
+  it('finds a lagging standby, a pool whose line hardly moves, and late timers', () => {
     const lagging = snapshotOf('b:2', { state: 'lagging', lagMs: 12_400, lagBytes: 99n });
     const [lag] = reportOf(whole(PRIMARY, lagging)).findings;
     expect(lag).toMatchObject({ code: 'REPLICATION_LAGGING', node: 'b:2', severity: 'warning' });
     expect(lag?.message).toContain('12 s and 99 bytes behind');
-    const { pools } = PRIMARY;
-    const inspection = { ...pools.inspection, acquired: 1, waiting: 3 };
-    const lookedAt = { ...PRIMARY, pools: { ...pools, inspection } };
-    expect(codesOf(reportOf(whole(lookedAt, STANDBY)))).toEqual([]);
-    expect(codesOf(reportOf(whole(withPool(1, 5), STANDBY)))).toEqual(['POOL_EXHAUSTED']);
-    expect(codesOf(reportOf(whole(withPool(0, 5), STANDBY)))).toEqual([]);
-    expect(codesOf(reportOf(whole(withPool(1, 4), STANDBY)))).toEqual([]);
+    expect(codesOf(reportOf(whole(withLine(500), STANDBY)))).toEqual(['POOL_EXHAUSTED']);
+    expect(codesOf(reportOf(whole(withLine(499), STANDBY)))).toEqual([]);
+    expect(codesOf(reportOf(whole(withLine(500, 'inspection'), STANDBY)))).toEqual([]);
     const delayed = (eventLoopDelayMs: number) =>
       codesOf(reportOf(whole(PRIMARY, STANDBY), {}, { eventLoopDelayMs }));
     expect(delayed(100)).toEqual(['EVENT_LOOP_SLOW']);
@@ -118,15 +114,23 @@ describe('What a node tells', () => {
     expect(idle(299_999)).toEqual([]);
   });
 
-  it('is judged by its cache once enough was read', () => {
-    const cache = (blocksHit: bigint, blocksRead: bigint) => {
-      const cacheHitRatio = Number(blocksHit) / Number(blocksHit + blocksRead);
-      return foundOn({ activity: { cacheHitRatio, blocksHit, blocksRead } });
+  it('is judged by what it read of late, once that is enough', () => {
+    const told = create(NodeHealthSchema);
+    const cache = (hit: bigint, read: bigint) => {
+      const known = { told, silentMs: undefined, reads: { hit, read } };
+      return codesOf(reportOf(whole(PRIMARY), { 'a:1': known }));
     };
     expect(cache(900_000n, 100_000n)).toEqual(['LOW_CACHE_HIT']);
     expect(cache(900_001n, 99_999n)).toEqual([]);
     expect(cache(0n, 999_999n)).toEqual([]);
-    expect(foundOn({ activity: {} })).toEqual([]);
+  });
+
+  it('is not judged once it is five minutes old', () => {
+    const told = create(NodeHealthSchema, { autovacuum: { enabled: false } });
+    const old = (toldMsAgo: number) =>
+      codesOf(reportOf(whole(PRIMARY), { 'a:1': { told, toldMsAgo, silentMs: 200 } }));
+    expect(old(300_000)).toEqual(['AUTOVACUUM_OFF']);
+    expect(old(300_001)).toEqual([]);
   });
 
   it('is judged by its slots, of which standbys keep some for later', () => {
@@ -137,6 +141,11 @@ describe('What a node tells', () => {
     expect(foundOn({ wal: less })).toEqual([]);
     expect(foundOn({ wal: { inactiveSlots: 1 } })).toEqual(['SLOT_INACTIVE']);
     expect(foundOn({ wal: { inactiveSlots: 1 } }, 'b:2')).toEqual([]);
+  });
+
+  it('is judged by the standbys that its commits wait for', () => {
+    expect(foundOn({ wal: { missingSynchronous: 1 } })).toEqual(['COMMITS_HELD']);
+    expect(foundOn({ wal: { missingSynchronous: 0 } })).toEqual([]);
   });
 
   it('is judged by the last segment that was to be archived', () => {
@@ -174,6 +183,38 @@ describe('What a node tells', () => {
     expect(findings[1]?.message).toBe(
       `Autovacuum does not run. ${findingKinds.AUTOVACUUM_OFF.remedy}`,
     );
+  });
+});
+
+describe('What was read of late', () => {
+  const MINUTE = 60_000;
+  const counters = (blocksHit: bigint, blocksRead: bigint) =>
+    create(DatabaseActivitySchema, { blocksHit, blocksRead });
+  const none = { hit: 0n, read: 0n };
+
+  it('is counted from ten to twenty minutes ago', () => {
+    const reads = new RecentReads();
+    expect(reads.lately).toEqual(none);
+    reads.add(counters(1_000n, 500n), 0);
+    expect(reads.lately).toEqual(none);
+    for (let minute = 1; minute <= 19; minute += 1) {
+      reads.add(counters(1_000n + BigInt(minute), 500n), minute * MINUTE);
+    }
+    expect(reads.lately).toEqual({ hit: 19n, read: 0n });
+    reads.add(undefined, 19.5 * MINUTE);
+    reads.add(counters(1_020n, 507n), 20 * MINUTE);
+    expect(reads.lately).toEqual({ hit: 10n, read: 7n });
+  });
+
+  it('begins anew after a reset, and where nobody has looked for long', () => {
+    const reads = new RecentReads();
+    reads.add(counters(1_000n, 500n), 0);
+    reads.add(counters(1_001n, 2n), 1);
+    expect(reads.lately).toEqual(none);
+    reads.add(counters(1_003n, 5n), 2);
+    expect(reads.lately).toEqual({ hit: 2n, read: 3n });
+    reads.add(counters(9_000n, 9_000n), 3 + 10 * MINUTE);
+    expect(reads.lately).toEqual(none);
   });
 });
 

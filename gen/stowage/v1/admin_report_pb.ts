@@ -122,7 +122,8 @@ export type GetDatabaseStatisticsResponse = Message<"stowage.v1.GetDatabaseStati
   sessionsMax: number;
 
   /**
-   * When the counters were last reset; unset where that never happened.
+   * When the counters were last reset; unset where nobody has. They also begin anew where the node
+   * is copied or crashes.
    *
    * @generated from field: google.protobuf.Timestamp reset_at = 12;
    */

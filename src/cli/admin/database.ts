@@ -37,7 +37,7 @@ function sessionsLines({ sessions, sessionsMax }: Statistics, { width }: View): 
 
 function sinceText({ resetAt }: Statistics, view: View): string {
   if (resetAt === undefined) {
-    return 'since the database was made';
+    return 'since they began; nobody has reset them';
   }
   return `since ${shortTime(resetAt)} (${ageText(resetAt, view)})`;
 }

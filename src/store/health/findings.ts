@@ -29,6 +29,11 @@ export const findingKinds = {
     when: 'no node takes writes',
     remedy: 'Have the manager of the cluster promote a standby: Stowage promotes nobody.',
   },
+  COMMITS_HELD: {
+    severity: ERROR,
+    when: 'commits wait for a standby that does not follow the primary: no write ends',
+    remedy: 'Bring it back, or take it out of synchronous_standby_names.',
+  },
   NODE_UNREACHABLE: {
     severity: ERROR,
     when: 'a node refuses connections, loses them or is silent',
@@ -78,7 +83,7 @@ export const findingKinds = {
   },
   POOL_EXHAUSTED: {
     severity: WARNING,
-    when: 'calls wait because all connections of their pool are in use',
+    when: 'a call has waited half a second because all connections of its pool are in use',
     remedy: 'Raise POSTGRES_MAX_CONN, add standbys, or find what holds them.',
   },
   SLOT_RETAINS_MUCH: {
@@ -93,7 +98,9 @@ export const findingKinds = {
   },
   TRANSACTION_ID_OLD: {
     severity: WARNING,
-    when: 'a billion transactions have passed since the oldest that must be told apart',
+    when:
+      'a billion transactions, or groups that lock a row together, have passed since the oldest ' +
+      'that must be told apart',
     remedy:
       'Let VACUUM FREEZE end: old transactions, prepared ones and slots hold it up. At two ' +
       'billion writes stop.',
@@ -113,7 +120,7 @@ export const findingKinds = {
   LOW_CACHE_HIT: {
     severity: WARNING,
     when:
-      'of a million blocks or more that were read since the counters were reset, a tenth came ' +
+      'of a million blocks or more that were read in the last 10 to 20 minutes, a tenth came ' +
       'from outside of PostgreSQL',
     remedy: 'Raise shared_buffers, or find the statements that read much.',
   },

@@ -71,8 +71,9 @@ export const readActivity = statement<{
 });
 
 /**
- * The log, and what keeps it. Slots that a standby copies from its primary (since version 17, and
- * so by way of JSON) are read from by nobody, as they should be.
+ * The log, and what keeps it, which a slot that is lost does no more. Slots that a standby copies
+ * from its primary (since version 17, and so by way of JSON) are read from by nobody, as they
+ * should be. Commits wait for one standby, or for as many as stand before the list of their names.
  */
 export const readWal = statement<{
   lsn: string | null;
@@ -83,27 +84,42 @@ export const readWal = statement<{
   archive_failures: bigint;
   archive_failed_at: TimestampValue | null;
   archived_at: TimestampValue | null;
+  missing_synchronous: number;
 }>({
   name: 'health-wal',
   intent: 'read',
   text: `
     select p.lsn, o.slot_name::text as slot,
-           greatest(0, pg_wal_lsn_diff(p.lsn, o.restart_lsn))::int8 as retained_bytes,
+           case when o.restart_lsn is not null
+                then greatest(0, pg_wal_lsn_diff(p.lsn, o.restart_lsn))::int8 end
+             as retained_bytes,
            (select count(*)::int4
               from pg_replication_slots s
              where not s.active and s.restart_lsn is not null
+               and s.wal_status is distinct from 'lost'
                and not coalesce((to_jsonb(s) ->> 'synced')::bool, false)) as inactive_slots,
            case current_setting('archive_mode')
              when 'always' then true when 'on' then not pg_is_in_recovery() else false end
              as archiving,
            a.failed_count as archive_failures, a.last_failed_time as archive_failed_at,
-           a.last_archived_time as archived_at
+           a.last_archived_time as archived_at,
+           case when pg_is_in_recovery() or y.names = ''
+                  or current_setting('synchronous_commit') in ('off', 'local') then 0
+                else greatest(0, coalesce(y.wanted, '1')::int4
+                    - (select count(*)
+                         from pg_stat_replication r
+                        where coalesce(r.sync_state, 'sync') in ('sync', 'quorum')))::int4 end
+             as missing_synchronous
       from (select case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
                         else pg_current_wal_flush_lsn() end as lsn) p
       cross join pg_stat_archiver a
+      cross join (select n.names, substring(n.names from '(?i)^\\s*(?:first|any)?\\s*(\\d+)\\s*\\(')
+                           as wanted
+                    from (select current_setting('synchronous_standby_names')) n (names)) y
       left join (select s.slot_name, s.restart_lsn
                    from pg_replication_slots s
                   where s.restart_lsn is not null
+                    and s.wal_status is distinct from 'lost'
                   order by s.restart_lsn, s.slot_name
                   limit 1) o on true`,
 });
@@ -129,7 +145,8 @@ export const readReplicas = statement<{
                 then greatest(0, pg_wal_lsn_diff(p.lsn, r.replay_lsn))::int8 end
              as replay_lag_bytes
       from pg_stat_replication r
-      cross join (select case when pg_is_in_recovery() then pg_last_wal_receive_lsn()
+      cross join (select case when pg_is_in_recovery()
+                              then coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
                               else pg_current_wal_lsn() end as lsn) p
      where r.state is distinct from 'backup'
      order by r.application_name, r.pid
@@ -155,7 +172,9 @@ export const readReceiver = statement<{
 
 /**
  * What autovacuum has to do: its rule for dead rows, with what tables have set for themselves, and
- * the bound on it that version 18 brought.
+ * the bound on it that version 18 brought. Counts come from where pg_stat_user_tables has them,
+ * which would join every table with every index first; and the rule is looked up for tables only
+ * that have dead rows. Tables of sessions alone are nothing to autovacuum.
  */
 export const readAutovacuum = statement<{
   enabled: boolean;
@@ -169,6 +188,13 @@ export const readAutovacuum = statement<{
   name: 'health-autovacuum',
   intent: 'read',
   text: `
+    with dead as materialized (
+      select c.reltuples, c.reloptions, pg_stat_get_dead_tuples(c.oid) as rows
+        from pg_class c
+       where c.relkind in ('r', 'm') and c.relpersistence <> 't'
+         and c.relnamespace not in ('pg_catalog'::regnamespace, 'pg_toast'::regnamespace,
+                                    'information_schema'::regnamespace)
+    )
     select current_setting('autovacuum')::bool and current_setting('track_counts')::bool
              as enabled,
            (select count(*)::int4
@@ -177,22 +203,22 @@ export const readAutovacuum = statement<{
                and coalesce(s.backend_type, 'autovacuum worker') = 'autovacuum worker')
              as workers,
            current_setting('autovacuum_max_workers')::int4 as workers_max,
-           (count(*) filter (where t.dead > t.threshold))::int4 as tables_due,
-           (count(*) filter (where t.dead > greatest(5 * t.threshold, 100000)))::int4
+           (count(*) filter (where t.rows > t.threshold))::int4 as tables_due,
+           (count(*) filter (where t.rows > greatest(5 * t.threshold, 100000)))::int4
              as tables_overdue,
-           coalesce(sum(t.dead), 0)::int8 as dead_rows,
-           (select max(age(d.datfrozenxid))::int8 from pg_database d) as oldest_transaction_age
-      from (select u.n_dead_tup as dead,
+           coalesce(sum(t.rows), 0)::int8 as dead_rows,
+           (select greatest(max(age(d.datfrozenxid)), max(mxid_age(d.datminmxid)))::int8
+              from pg_database d) as oldest_transaction_age
+      from (select dead.rows,
                    least(coalesce(o.threshold,
                                   current_setting('autovacuum_vacuum_threshold')::float8)
                            + coalesce(o.scale,
                                       current_setting('autovacuum_vacuum_scale_factor')::float8)
-                             * greatest(c.reltuples, 0),
+                             * greatest(dead.reltuples, 0),
                          nullif(coalesce(o.threshold_max,
                                   current_setting('autovacuum_vacuum_max_threshold', true)::float8),
                                 -1)) as threshold
-              from pg_stat_user_tables u
-              join pg_class c on c.oid = u.relid
+              from dead
               cross join lateral (
                 select max(p.option_value::float8)
                          filter (where p.option_name = 'autovacuum_vacuum_threshold')
@@ -202,7 +228,8 @@ export const readAutovacuum = statement<{
                        max(p.option_value::float8)
                          filter (where p.option_name = 'autovacuum_vacuum_max_threshold')
                          as threshold_max
-                  from pg_options_to_table(c.reloptions) p
+                  from pg_options_to_table(dead.reloptions) p
                  where p.option_name like 'autovacuum\\_vacuum\\_%'
-              ) o) t`,
+              ) o
+             where dead.rows > 0) t`,
 });

@@ -3,20 +3,23 @@
 import type {
   AutovacuumHealth,
   ConnectionHealth,
-  DatabaseActivity,
   NodeHealth,
   WalHealth,
 } from '../../../gen/stowage/v1/health_pb.js';
 import type { TimestampValue } from '../../lib/timestamp.js';
 import type { NodeSnapshot } from '../../postgres/router-handle.js';
 import { type Finding, type FindingCode, finding } from './findings.js';
+import type { Reads } from './recent-reads.js';
 
 /** Of the connections there are, how many may be in use before a finding. */
 const FULL_SHARE = 0.9;
 
+/** A short line is what a bounded pool is made for: what counts is that it hardly moves. */
+const WAITED_MAX_MS = 500;
+
 const IDLE_IN_TRANSACTION_MAX_MS = 5 * 60_000;
 
-/** So that a database that has just begun, or is hardly read, is not judged. */
+/** So that a database that is hardly read is not judged. */
 const BLOCKS_MIN = 1_000_000n;
 const CACHE_HIT_RATIO_MIN = 0.9;
 
@@ -41,20 +44,21 @@ export function knownFindings(node: NodeSnapshot): Finding[] {
   // No call waits for the third one, where a look may well stand behind another.
   for (const kind of ['unary', 'streams'] as const) {
     const pool = pools[kind];
-    if (pool.waiting === 0 || pool.acquired < pool.sizeMax) continue;
+    if (pool.waitedMs < WAITED_MAX_MS) continue;
     const what = `one of the ${pool.sizeMax} connections of its pool ${kind}`;
-    found('POOL_EXHAUSTED', `${pool.waiting} calls for ${name} wait for ${what}`);
+    const seen = `${pool.waiting} calls for ${name} wait for ${what}`;
+    found('POOL_EXHAUSTED', `${seen}, the first of them for ${Math.round(pool.waitedMs)} ms`);
   }
   return findings;
 }
 
-/** What of it is found in what the node told. */
-export function toldFindings(node: NodeSnapshot, told: NodeHealth): Finding[] {
-  const { connections, activity, wal, receiver, autovacuum } = told;
+/** What of it is found in what the node told, and in what it has read of late. */
+export function toldFindings(node: NodeSnapshot, told: NodeHealth, reads?: Reads): Finding[] {
+  const { connections, wal, receiver, autovacuum } = told;
   const findings: Finding[] = [];
   const found = (code: FindingCode, seen: string) => findings.push(finding(code, node.name, seen));
   if (connections !== undefined) judgeConnections(connections, found);
-  if (activity !== undefined) judgeActivity(activity, found);
+  if (reads !== undefined) judgeReads(reads, found);
   if (wal !== undefined) judgeWal(wal, node.state === 'primary', found);
   if (receiver?.replayPaused) found('REPLAY_PAUSED', 'The replay is paused');
   if (autovacuum !== undefined) judgeAutovacuum(autovacuum, found);
@@ -80,14 +84,13 @@ function judgeConnections(
   }
 }
 
-function judgeActivity(
-  { cacheHitRatio, blocksHit, blocksRead }: DatabaseActivity,
-  found: Found,
-): void {
-  if (cacheHitRatio === undefined || blocksHit + blocksRead < BLOCKS_MIN) return;
-  if (cacheHitRatio > CACHE_HIT_RATIO_MIN) return;
-  const share = Math.round(cacheHitRatio * 100);
-  found('LOW_CACHE_HIT', `Only ${share} % of the blocks were read from PostgreSQL's own memory`);
+function judgeReads({ hit, read }: Reads, found: Found): void {
+  const blocks = hit + read;
+  if (blocks < BLOCKS_MIN) return;
+  const ratio = Number(hit) / Number(blocks);
+  if (ratio > CACHE_HIT_RATIO_MIN) return;
+  const share = `${Math.round(ratio * 100)} % of the blocks of the last minutes`;
+  found('LOW_CACHE_HIT', `Only ${share} were read from PostgreSQL's own memory`);
 }
 
 /** Slots wait on standbys for the day of their promotion; only the primary's must be read from. */
@@ -100,7 +103,10 @@ function judgeWal(wal: WalHealth, isPrimary: boolean, found: Found): void {
   if (isPrimary && inactiveSlots > 0) {
     found('SLOT_INACTIVE', `Nobody reads from ${inactiveSlots} replication slots`);
   }
-  const { archiving, archiveFailures, archiveFailedAt, archivedAt } = wal;
+  const { archiving, archiveFailures, archiveFailedAt, archivedAt, missingSynchronous } = wal;
+  if (missingSynchronous > 0) {
+    found('COMMITS_HELD', `Commits wait for standbys of which ${missingSynchronous} are missing`);
+  }
   if (archiving && archiveFailedAt !== undefined && !isAfter(archivedAt, archiveFailedAt)) {
     found('ARCHIVE_FAILING', `Archiving has failed ${archiveFailures} times, the last time too`);
   }

@@ -97,6 +97,7 @@ function walOf(row: RowOf<typeof statements.readWal>): MessageInitShape<typeof W
     archiving: row.archiving,
     archiveFailures: row.archive_failures,
     ...known({ archiveFailedAt: row.archive_failed_at, archivedAt: row.archived_at }),
+    missingSynchronous: row.missing_synchronous,
   };
 }
 

@@ -4,6 +4,7 @@ import type { NodeHealth } from '../../../gen/stowage/v1/health_pb.js';
 import type { TopologySnapshot } from '../../postgres/router-handle.js';
 import { byUrgency, type Finding, finding } from './findings.js';
 import { knownFindings, toldFindings } from './node-verdicts.js';
+import type { Reads } from './recent-reads.js';
 
 /** The answering server's own state. */
 export interface ServerVitals {
@@ -27,8 +28,12 @@ export interface ServerVitals {
 export interface NodeKnowledge {
   /** What it last told; undefined: nothing yet. */
   readonly told: NodeHealth | undefined;
+  /** How long ago; default 0. */
+  readonly toldMsAgo?: number;
   /** For how long it has been asked in vain, in ms; undefined: it has answered. */
   readonly silentMs: number | undefined;
+  /** What it has read in the last minutes; undefined: not known. */
+  readonly reads?: Reads;
 }
 
 /** How a server and its nodes are. */
@@ -50,6 +55,9 @@ export interface HealthReport {
 const EVENT_LOOP_DELAY_MAX_MS = 100;
 
 const SILENCE_MAX_MS = 5_000;
+
+/** What a node told before says nothing of now: nobody may have asked since. */
+const TOLD_MAX_MS = 5 * 60_000;
 
 /** @param known of nodes by their names; of those that are missing nothing is known. */
 export function makeReport(
@@ -103,7 +111,7 @@ function serverFindings({ eventLoopDelayMs, isDraining }: ServerVitals): Finding
 /** What a node told once says nothing of how it is now that it is gone or silent. */
 function nodeFindings(
   node: TopologySnapshot['nodes'][number],
-  { told, silentMs = 0 }: NodeKnowledge = { told: undefined, silentMs: undefined },
+  { told, toldMsAgo = 0, silentMs = 0, reads }: Partial<NodeKnowledge> = {},
 ): Finding[] {
   const findings = knownFindings(node);
   if (node.state === 'unreachable') return findings;
@@ -111,5 +119,6 @@ function nodeFindings(
     const seen = `${node.name} has told nothing of itself for ${Math.round(silentMs / 1000)} s`;
     return [...findings, finding('NODE_NOT_ANSWERING', node.name, seen)];
   }
-  return told === undefined ? findings : [...findings, ...toldFindings(node, told)];
+  if (told === undefined || toldMsAgo > TOLD_MAX_MS) return findings;
+  return [...findings, ...toldFindings(node, told, reads)];
 }

@@ -1,7 +1,8 @@
 /**
  * Asks all nodes how they are, and remembers it for a second: however many ask, each node has one
- * question a second, and never more than one at a time. Waits for no node longer than it takes to
- * answer a caller who is in a hurry; a node that is late is told as it was.
+ * question a second, and never more than one at a time; fewer where the answer costs it much, as
+ * with twenty thousand tables. Waits for no node longer than a caller may wait who is in a hurry; a
+ * node that is late is told as it was.
  */
 
 import type { NodeHealth } from '../../../gen/stowage/v1/health_pb.js';
@@ -9,6 +10,7 @@ import { settlesWithin } from '../../lib/interruption.js';
 import type { NodeSnapshot, RouterHandle } from '../../postgres/router-handle.js';
 import { systemCall } from '../../postgres/system-call.js';
 import { observeNode } from './observe.js';
+import { RecentReads } from './recent-reads.js';
 import { type HealthReport, makeReport, type NodeKnowledge, type ServerVitals } from './report.js';
 
 /** What the reporter asks, and how patiently. */
@@ -29,6 +31,12 @@ export interface HealthReporterOptions {
 const KEEP_MS = 1_000;
 const WAIT_MS = 150;
 const ASK_TIMEOUT_MS = 5_000;
+
+/** A question that took longer lets the node rest: a tenth of a connection's time is enough. */
+const CHEAP_MS = 250;
+const REST_FACTOR = 10;
+/** What took that long has waited for something rather than worked. */
+const REST_MAX_MS = 10_000;
 
 /** One a server. */
 export class HealthReporter {
@@ -78,7 +86,9 @@ export class HealthReporter {
       node.silentSinceMs = undefined;
       return Promise.resolve();
     }
-    node.silentSinceMs ??= performance.now();
+    const nowMs = performance.now();
+    if (nowMs < node.restsUntilMs) return Promise.resolve();
+    node.silentSinceMs ??= nowMs;
     node.question ??= this.#observe(name, node).finally(() => {
       node.question = undefined;
     });
@@ -88,28 +98,45 @@ export class HealthReporter {
   async #observe(name: string, node: NodeMemory): Promise<void> {
     const { cluster, signal, askTimeoutMs: timeoutMs = ASK_TIMEOUT_MS } = this.#options;
     const call = systemCall({ method: 'stowage.internal/Health', timeoutMs, signal });
+    const startedAtMs = performance.now();
     try {
       node.told = await observeNode(cluster, name, call);
+      node.toldAtMs = performance.now();
       node.silentSinceMs = undefined;
+      node.reads.add(node.told.activity, node.toldAtMs);
     } catch {
       // Told by its statement's event; here it counts that nothing new is known.
+    }
+    const tookMs = performance.now() - startedAtMs;
+    if (tookMs > CHEAP_MS) {
+      node.restsUntilMs = startedAtMs + Math.min(REST_FACTOR * tookMs, REST_MAX_MS);
     }
   }
 }
 
 interface NodeMemory {
   told: NodeHealth | undefined;
+  /** On the clock of `performance.now()`, as are the following. */
+  toldAtMs: number;
   /** Since when it is asked in vain. */
   silentSinceMs: number | undefined;
+  /** Before it nothing is asked. */
+  restsUntilMs: number;
   /** The one that is under way. */
   question: Promise<void> | undefined;
+  readonly reads: RecentReads;
 }
 
 function memory(): NodeMemory {
-  return { told: undefined, silentSinceMs: undefined, question: undefined };
+  return {
+    ...{ told: undefined, toldAtMs: 0, silentSinceMs: undefined, question: undefined },
+    restsUntilMs: Number.NEGATIVE_INFINITY,
+    reads: new RecentReads(),
+  };
 }
 
-function knowledgeOf({ told, silentSinceMs }: NodeMemory): NodeKnowledge {
-  const silentMs = silentSinceMs === undefined ? undefined : performance.now() - silentSinceMs;
-  return { told, silentMs };
+function knowledgeOf({ told, toldAtMs, silentSinceMs, reads }: NodeMemory): NodeKnowledge {
+  const nowMs = performance.now();
+  const silentMs = silentSinceMs === undefined ? undefined : nowMs - silentSinceMs;
+  return { told, toldMsAgo: nowMs - toldAtMs, silentMs, reads: reads.lately };
 }
