@@ -361,10 +361,21 @@ describe('a server', () => {
     await until(isGone, { timeoutMs: WAIT_MS, what: 'the session has ended' });
   });
 
+  it('begins nothing for a caller that did not wait for its turn', async () => {
+    const { jobs: before } = await admin.listMaintenanceJobs({});
+    await ground.hold('access exclusive', 'storage_hooks');
+    // More than may run at once: none keeps its place, though the lock is there still.
+    for (const timeoutMs of [150, 150, 150]) {
+      const call = admin.vacuum({ table: 'storage_hooks' }, { timeoutMs });
+      expect((await failure(call)).code).toBe(Code.DeadlineExceeded);
+    }
+    expect((await admin.listMaintenanceJobs({})).jobs).toEqual(before);
+  });
+
   it('begins nothing that the audit trail has not', async () => {
     const { jobs: before } = await admin.listMaintenanceJobs({});
     await ground.hold('exclusive', 'storage_audit');
-    const call = admin.vacuum({ table: 'maintained' }, { timeoutMs: 1_000 });
+    const call = admin.vacuum({ table: 'maintained' }, { timeoutMs: 500 });
     expect((await failure(call)).code).toBe(Code.DeadlineExceeded);
     const isGone = async () => (await ground.sessionsOf('%')).length === 0;
     await until(isGone, { timeoutMs: WAIT_MS, what: 'the session has ended' });
