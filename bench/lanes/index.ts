@@ -9,6 +9,7 @@ import { pointRead } from './point-read.js';
 import { router } from './router.js';
 import { search } from './search.js';
 import { searchCost } from './search-cost.js';
+import { telemetry } from './telemetry.js';
 import { wire } from './wire.js';
 
 export const lanes: readonly Lane[] = [
@@ -20,5 +21,6 @@ export const lanes: readonly Lane[] = [
   ingest,
   searchCost,
   router,
+  telemetry,
   failover,
 ];

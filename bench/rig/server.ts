@@ -21,6 +21,8 @@ export interface BenchServer {
 export interface BenchServerOptions extends Pick<ChildOptions, 'preload' | 'onMessage'> {
   /** Where the nodes are; default: all of the database's. */
   readonly serviceUrl?: string;
+  /** Laid over the usual settings. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 /** Starts `stowage serve` and waits until it is ready. */
@@ -29,7 +31,7 @@ export async function startServer(
   profile: string | undefined,
   options: BenchServerOptions = {},
 ): Promise<BenchServer> {
-  const { serviceUrl = database.serviceUrl, ...rest } = options;
+  const { serviceUrl = database.serviceUrl, settings = {}, ...rest } = options;
   const grpc = `127.0.0.1:${await freePort()}`;
   const http = `127.0.0.1:${await freePort()}`;
   const child = new MeasuredChild({
@@ -42,6 +44,7 @@ export async function startServer(
       STOWAGE_GRPC_ADDRESS: grpc,
       STOWAGE_HTTP_ADDRESS: http,
       STOWAGE_LOG_LEVEL: 'warn',
+      ...settings,
     },
   });
   try {

@@ -56,7 +56,10 @@ export function servePages(pages: Pages, token: string | undefined): PageServer 
     if (page === undefined) return undefined;
     if (method !== 'GET' && method !== 'HEAD') return notAllowed(method);
     const isTrusted = isBearer(authorization);
-    if (page.isGuarded && !isTrusted) return unauthenticated();
+    // These cost little, and a stranger who does not read his answer must not make them say 503:
+    // a supervisor would end a server that is well.
+    if (!page.isGuarded) return page.show(isTrusted);
+    if (!isTrusted) return unauthenticated();
     const others = answering.get(path) ?? 0;
     if (others >= answersMax) return crowded();
     answering.set(path, others + 1);

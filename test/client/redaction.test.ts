@@ -130,7 +130,9 @@ describe('The output of a run', () => {
   it('comes of good calls and bad ones', async () => {
     const owner = { owner: metadata, deep: { [metadata]: [metadata] } };
     const object = { storageBackend: 's3', metadata: owner };
-    for (const { storage } of clients) {
+    for (const { storage, admin } of clients) {
+      // With the owner's login, whose password is wrong.
+      await fails(admin.vacuum({ table: 'storage_objects' }));
       await storage.recordObject({ object: { ...object, objectKey: 'k' } });
       await storage.getObject({ objectKey: 'k' });
       const filter = { metadataFilter: { owner: metadata } };

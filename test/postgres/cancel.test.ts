@@ -19,7 +19,7 @@ const backend = statement<{ pid: number }>({
 
 describe('A call that ends early', () => {
   // One unary connection: that it serves again proves that it came back.
-  const fixture = useRouter({ settings: { connectionsMax: 3, connectionsMin: 1 } });
+  const fixture = useRouter({ settings: { connectionsMax: 4, connectionsMin: 1 } });
 
   const sleepers = async (): Promise<number> => {
     const rows = await fixture.admin.query<{ count: string }>(
@@ -136,7 +136,7 @@ describe('A call that ends early', () => {
 
 describe('The line for connections', () => {
   const fixture = useRouter({
-    settings: { connectionsMax: 3, connectionsMin: 1, queueMax: 2, queueTimeoutMs: 300 },
+    settings: { connectionsMax: 4, connectionsMin: 1, queueMax: 2, queueTimeoutMs: 300 },
   });
 
   it('has a bound, and tells when to come again', async () => {

@@ -119,7 +119,7 @@ const expected = {
 
 describe('A router behind a pooler', () => {
   const fixture = useRouter({
-    settings: { pooler: 'transaction', connectionsMax: 3, connectionsMin: 1 },
+    settings: { pooler: 'transaction', connectionsMax: 4, connectionsMin: 1 },
     prepare: Object.entries(hostile).map(
       ([name, value]) => `do $$ begin
         execute format('alter database %I set ${name} = %L', current_database(), '${value}');

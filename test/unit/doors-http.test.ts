@@ -1,5 +1,5 @@
-// What door 2 promises of HTTP: both versions on one port, its guard, its pages, and bytes that no
-// client library would send.
+// What door 2 promises of HTTP: both versions on one port, its guard, and bytes that no client
+// library would send.
 import http from 'node:http';
 import http2 from 'node:http2';
 import net from 'node:net';
@@ -290,95 +290,6 @@ describe('door 2', () => {
     });
     expect(foreign.status).toBe(403);
   });
-
-  it('is live, and ready while a node can be read', async () => {
-    const page = (path: string) => send({ method: 'GET', path, headers: {} });
-    doors.source.set(true, false);
-    const ready = await page('/readyz');
-    expect(ready.status).toBe(200);
-    expect(JSON.parse(ready.text)).toEqual({ status: 'SERVING', read: true, write: false });
-    doors.source.set(false, false);
-    expect((await page('/readyz')).status).toBe(503);
-    expect((await page('/livez')).status).toBe(200);
-    doors.source.set(true, true);
-    expect((await page('/healthz')).status).toBe(404);
-  });
-
-  it.each(['/health', '/health/database'])(
-    'says by the status of %s that it is down',
-    async (path) => {
-      const page = () => send({ method: 'GET', path, headers: {} });
-      const well = await page();
-      expect(well.status).toBe(200);
-      expect(JSON.parse(well.text).status).toMatch(/OK$/);
-      expect(well.headers['content-type']).toBe('application/json');
-      expect(well.headers['cache-control']).toBe('no-store');
-      doors.source.set(true, false);
-      const fits = async (status: string) =>
-        JSON.parse((await page()).text).status.endsWith(status);
-      await until(() => fits('DEGRADED'), { timeoutMs: 5_000, what: 'it is degraded' });
-      expect((await page()).status).toBe(200);
-      doors.source.set(false, false);
-      await until(() => fits('DOWN'), { timeoutMs: 5_000, what: 'it is down' });
-      expect((await page()).status).toBe(503);
-      doors.source.set(true, true);
-      await until(() => fits('OK'), { timeoutMs: 5_000, what: 'it is well again' });
-    },
-  );
-
-  it('tells every number of its health, and nothing else, flat', async () => {
-    const { text } = await send({ method: 'GET', path: '/health/database/metrics', headers: {} });
-    const { nodes, server, ...cluster } = JSON.parse(text);
-    expect(cluster).toEqual({ can_read: 1, can_write: 1, errors: 0, warnings: 0 });
-    expect(server).toMatchObject({ started_at: 1_772_355_600, heap_used_bytes: 1, rss_bytes: 2 });
-    expect(nodes['a:1']).toMatchObject({ drained: 0, unary_pool_size_max: 14, replicas: 0 });
-    for (const figure of Object.values(nodes['a:1'])) expect(typeof figure).toBe('number');
-  });
-
-  it('shows addresses only to who has the token', async () => {
-    const authToken = 'page-token-of-32-characters-okay';
-    const guarded = await openDoors({ authToken });
-    const ask = async (path: string, authorization = '') => {
-      const answer = await fetch(`${guarded.httpUrl}${path}`, { headers: { authorization } });
-      return { status: answer.status, text: await answer.text(), headers: answer.headers };
-    };
-    for (const path of ['/health/database', '/health/database/metrics']) {
-      const refused = await ask(path, `Bearer ${authToken.replace('page', 'best')}`);
-      expect(refused.status).toBe(401);
-      expect(refused.headers.get('www-authenticate')).toBe('Bearer');
-      expect((await ask(path)).status).toBe(401);
-      expect(await ask(path, `Bearer ${authToken}`)).toMatchObject({ status: 200 });
-      expect((await ask(path, `Bearer ${authToken}`)).text).toContain('a:1');
-    }
-    guarded.source.set(false, false);
-    const glance = await ask('/health');
-    expect(glance.text).toContain('NO_NODE');
-    expect(JSON.parse(glance.text).nodes).toEqual([{ state: 'UNREACHABLE', drained: false }]);
-    expect(glance.text).not.toMatch(/a:1|version/);
-    expect((await ask('/health', `Bearer ${authToken}`)).text).toContain('a:1 does not answer');
-    guarded.source.set(true, true);
-    for (const path of ['/livez', '/readyz']) expect((await ask(path)).status).toBe(200);
-    await guarded.close();
-  });
-
-  it.each(['/livez', '/readyz', '/health', '/health/database', '/health/database/metrics'])(
-    'takes GET and HEAD for %s and nothing else',
-    async (path) => {
-      const head = await send({ method: 'HEAD', path, headers: {} });
-      expect([head.status, head.text]).toEqual([200, '']);
-      const post = await send({ method: 'POST', path, headers: json, body: '{}' });
-      expect(post.status).toBe(405);
-      expect(post.headers.allow).toBe('GET, HEAD');
-      const session = http2.connect(doors.httpUrl);
-      const stream = session.request({ ':method': 'HEAD', ':path': path });
-      const status = new Promise((resolve) => {
-        stream.on('response', (headers) => resolve(headers[':status']));
-      });
-      stream.resume();
-      expect(await status).toBe(200);
-      session.destroy();
-    },
-  );
 
   it.each(['', 'PR', 'GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n'])(
     'ends a connection that says %j and no more',
