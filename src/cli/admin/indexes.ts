@@ -64,13 +64,24 @@ function columnsOf({ indexes, nodes }: GetIndexStatisticsResponse): NamedColumns
   ];
 }
 
+/** As PostgreSQL names what REINDEX CONCURRENTLY builds beside an index, or puts out of its place. */
+const besides = /^(.+)_cc(?:new|old)\d*$/;
+
+/** What is not valid. To build anew what stands beside an index would make a second one of it. */
+function invalidRemark(index: string): string {
+  const [, reindexed] = besides.exec(index) ?? [];
+  return reindexed === undefined
+    ? `its building was broken off: it serves nobody. \`stowage admin reindex ${index}\` builds it ` +
+        'anew.'
+    : 'a reindex is at it, or was broken off and has left it: it serves nobody. ' +
+        `\`stowage admin reindex ${reindexed}\` drops what is left.`;
+}
+
 /** What should be done about an index. */
 function remarksOn(statistics: IndexStatistics): string[] {
   const { index, valid, bloatBytes = 0n } = statistics;
   const command = `\`stowage admin reindex ${index}\``;
-  if (!valid) {
-    return [`${index}: its building was broken off: it serves nobody. ${command} builds it anew.`];
-  }
+  if (!valid) return [`${index}: ${invalidRemark(index)}`];
   const share = bloatShare(statistics);
   return share >= notableShare && bloatBytes >= notableBytes
     ? [
