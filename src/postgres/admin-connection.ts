@@ -99,7 +99,7 @@ function clientOf(connection: DatabaseLogin, node: DatabaseLogin['nodes'][number
     password: () => password ?? '',
     ssl: tls && { rejectUnauthorized: tls.rejectUnauthorized, ...(tls.ca && { ca: tls.ca }) },
     connectionTimeoutMillis: connection.connectTimeoutMs,
-    application_name: 'stowage migrate',
+    application_name: 'stowage admin',
     keepAlive: true,
     // Maintenance is silent for hours: only this tells it that its node's machine has died.
     keepAliveInitialDelayMillis: KEEPALIVE_DELAY_MS,
