@@ -72,8 +72,8 @@ describe('vacuum', () => {
     }
   });
 
-  it('keeps the space at the end of a table, which cannot be given back beside readers', async () => {
-    await service.sql("create table emptied as select repeat('x', 400) from generate_series(1, 99)");
+  it('keeps the space at the end of a table: giving it back keeps readers out', async () => {
+    await service.sql('create table emptied as select 1');
     await service.sql('delete from emptied');
     const { job } = await admin.vacuum({ table: 'emptied' });
     expect(await ground.untilJob(job)).toMatchObject({ state: SUCCEEDED });

@@ -64,15 +64,15 @@ function columnsOf({ indexes, nodes }: GetIndexStatisticsResponse): NamedColumns
   ];
 }
 
-/** As PostgreSQL names what REINDEX CONCURRENTLY builds beside an index, or puts out of its place. */
+/** As PostgreSQL names what REINDEX CONCURRENTLY builds beside an index, or takes out of use. */
 const besides = /^(.+)_cc(?:new|old)\d*$/;
 
 /** What is not valid. To build anew what stands beside an index would make a second one of it. */
 function invalidRemark(index: string): string {
   const [, reindexed] = besides.exec(index) ?? [];
   return reindexed === undefined
-    ? `its building was broken off: it serves nobody. \`stowage admin reindex ${index}\` builds it ` +
-        'anew.'
+    ? 'its building was broken off: it serves nobody. ' +
+        `\`stowage admin reindex ${index}\` builds it anew.`
     : 'a reindex is at it, or was broken off and has left it: it serves nobody. ' +
         `\`stowage admin reindex ${reindexed}\` drops what is left.`;
 }
@@ -80,13 +80,12 @@ function invalidRemark(index: string): string {
 /** What should be done about an index. */
 function remarksOn(statistics: IndexStatistics): string[] {
   const { index, valid, bloatBytes = 0n } = statistics;
-  const command = `\`stowage admin reindex ${index}\``;
   if (!valid) return [`${index}: ${invalidRemark(index)}`];
   const share = bloatShare(statistics);
   return share >= notableShare && bloatBytes >= notableBytes
     ? [
         `${index}: some ${formatShare(share)} of it is bloat (${formatBytes(bloatBytes)}); ` +
-          `${command} gives it back.`,
+          `\`stowage admin reindex ${index}\` gives it back.`,
       ]
     : [];
 }
