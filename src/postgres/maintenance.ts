@@ -27,6 +27,8 @@ export type { MaintenanceKind } from './maintenance-work.js';
 /** Each takes a connection, memory and the disk's time from everybody else. */
 const RUNNING_MAX = 2;
 const KEPT_MAX = 100;
+/** A caller waits, for each node before the primary; the migrator has more patience. */
+const CONNECT_TIMEOUT_MAX_MS = 3_000;
 /** How long a cancel waits for the end, so that it can tell it. */
 const CANCEL_WAIT_MS = 2_000;
 const CLOSE_WAIT_MS = 5_000;
@@ -89,7 +91,10 @@ export class Maintenance {
 
   /** Without a login nothing can be begun. `onEnd` is told of each job that had begun. */
   constructor(login: DatabaseLogin | undefined, onEnd: (end: MaintenanceEnd) => void) {
-    this.#login = login;
+    this.#login = login && {
+      ...login,
+      connectTimeoutMs: Math.min(login.connectTimeoutMs, CONNECT_TIMEOUT_MAX_MS),
+    };
     this.#onEnd = onEnd;
   }
 

@@ -92,6 +92,21 @@ describe.concurrent('a maintenance job', () => {
     expect(performance.now() - startedAt).toBeLessThan(4_000);
   });
 
+  it('begins within its caller’s 10 s where the first node that is named is silent', async () => {
+    await using line = await openProxy(database.url);
+    line.blackhole();
+    const url = new URL(database.url);
+    const named = database.url.replace(url.host, `${line.address},${url.host}`);
+    const { admin: login } = parseConfig({ STOWAGE_ADMIN_URL: named });
+    const jobs = new Maintenance(login, () => undefined);
+    const admin = await database.connect();
+    await admin.query('create table behind ()');
+    const order = { kind: 'analyze', target: 'behind', analyze: false, principal: 'x' } as const;
+    const limits = { signal: NEVER, deadlineMs: performance.now() + 10_000 };
+    await jobs.begin(order, limits, async () => undefined);
+    await jobs.close();
+  });
+
   it('on a node that has fallen silent can be cancelled', async () => {
     const bench = await open('unheard');
     const isWaiting = async () => (await sessions(bench)) === 1;
