@@ -7,6 +7,7 @@ import { formatBytes, formatCount, formatPlural, formatShare } from '../scan/for
 import { escapeText } from '../scan/names.js';
 import type { Column } from '../table.js';
 import {
+  commandText,
   moreNotes,
   namesText,
   notableBytes,
@@ -72,9 +73,9 @@ function invalidRemark(index: string): string {
   const [, reindexed] = besides.exec(index) ?? [];
   return reindexed === undefined
     ? 'its building was broken off: it serves nobody. ' +
-        `\`stowage admin reindex ${index}\` builds it anew.`
+        `${commandText('reindex', index)} builds it anew.`
     : 'a reindex is at it, or was broken off and has left it: it serves nobody. ' +
-        `\`stowage admin reindex ${reindexed}\` drops what is left.`;
+        `${commandText('reindex', reindexed)} drops what is left.`;
 }
 
 /** What should be done about an index. */
@@ -85,7 +86,7 @@ function remarksOn(statistics: IndexStatistics): string[] {
   return share >= notableShare && bloatBytes >= notableBytes
     ? [
         `${index}: some ${formatShare(share)} of it is bloat (${formatBytes(bloatBytes)}); ` +
-          `\`stowage admin reindex ${index}\` gives it back.`,
+          `${commandText('reindex', index)} gives it back.`,
       ]
     : [];
 }
