@@ -3,26 +3,8 @@
 
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
-import { adminCommand } from './cli/admin.js';
-import { devCommand } from './cli/dev.js';
-import { doctorCommand } from './cli/doctor.js';
-import { duCommand } from './cli/du.js';
-import { getCommand } from './cli/get.js';
-import { lsCommand } from './cli/ls.js';
-import { indexCommand } from './cli/metadata-index.js';
-import { migrateCommand } from './cli/migrate.js';
-import { mvCommand } from './cli/mv.js';
-import { projectCommand } from './cli/project.js';
-import { rmCommand } from './cli/rm.js';
-import { scanCommand } from './cli/scan.js';
-import { searchCommand } from './cli/search.js';
-import { serveCommand } from './cli/serve.js';
-import { statsCommand } from './cli/stats.js';
-import { topologyCommand } from './cli/topology.js';
 import { withUsage } from './cli/usage.js';
 import { type Config, loadClientDefaults, loadConfig, ownersLogin } from './config.js';
-import { inspectConfig } from './config-inspect.js';
-import { startLog } from './telemetry/log.js';
 
 // By the package's own name: the build lies one folder deeper than the source.
 const { version } = createRequire(import.meta.url)('stowage/package.json') as { version: string };
@@ -31,11 +13,56 @@ const setExitCode = (code: number) => {
   process.exitCode = code;
 };
 const ownersDatabase = () => ownersLogin(loadConfig());
-const serving = {
-  config: loadConfig,
-  startLog: ({ logLevel }: Config) => startLog(logLevel),
-  version,
-  print,
+const { stdout: output, stderr: progress } = process;
+
+/** What the commands that serve need. */
+async function serving() {
+  const { startLog } = await import('./telemetry/log.js');
+  return {
+    config: loadConfig,
+    startLog: ({ logLevel }: Config) => startLog(logLevel),
+    version,
+    print,
+  };
+}
+
+/**
+ * The commands by their groups, in the order of the help. Each is loaded when it is wanted: all of
+ * them take as long as three quick calls of a server.
+ */
+const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Command>>>>> = {
+  'Servers:': {
+    serve: async () => (await import('./cli/serve.js')).serveCommand(await serving()),
+    dev: async () => (await import('./cli/dev.js')).devCommand(await serving()),
+    async migrate() {
+      const { migrateCommand } = await import('./cli/migrate.js');
+      return migrateCommand({ database: ownersDatabase, print, setExitCode });
+    },
+    async doctor() {
+      const { inspectConfig } = await import('./config-inspect.js');
+      const { doctorCommand } = await import('./cli/doctor.js');
+      return doctorCommand({ config: inspectConfig, output, setExitCode });
+    },
+    async index() {
+      const { indexCommand } = await import('./cli/metadata-index.js');
+      return indexCommand({ database: ownersDatabase, print, progress });
+    },
+  },
+  'Objects of a running server:': {
+    ls: async () => (await import('./cli/ls.js')).lsCommand(loadClientDefaults()),
+    get: async () => (await import('./cli/get.js')).getCommand(loadClientDefaults()),
+    search: async () => (await import('./cli/search.js')).searchCommand(loadClientDefaults()),
+    rm: async () => (await import('./cli/rm.js')).rmCommand(loadClientDefaults()),
+    mv: async () => (await import('./cli/mv.js')).mvCommand(loadClientDefaults()),
+    du: async () => (await import('./cli/du.js')).duCommand(loadClientDefaults()),
+    stats: async () => (await import('./cli/stats.js')).statsCommand(loadClientDefaults()),
+    scan: async () => (await import('./cli/scan.js')).scanCommand(loadClientDefaults()),
+    project: async () => (await import('./cli/project.js')).projectCommand(loadClientDefaults()),
+  },
+  'Looking after a running server:': {
+    topology: async () => (await import('./cli/topology.js')).topologyCommand(loadClientDefaults()),
+    admin: async () => (await import('./cli/admin.js')).adminCommand(loadClientDefaults()),
+  },
 };
 
 /**
@@ -50,29 +77,17 @@ const readings: ReadonlySet<string> = new Set([
 let goneReaderCode = 0;
 
 async function main(): Promise<void> {
-  const client = loadClientDefaults();
   const program = new Command('stowage')
     .description('the system of record for what object stores hold')
-    .version(version)
-    .commandsGroup('Servers:')
-    .addCommand(serveCommand(serving))
-    .addCommand(devCommand(serving))
-    .addCommand(migrateCommand({ database: ownersDatabase, print, setExitCode }))
-    .addCommand(doctorCommand({ config: inspectConfig, output: process.stdout, setExitCode }))
-    .addCommand(indexCommand({ database: ownersDatabase, print, progress: process.stderr }))
-    .commandsGroup('Objects of a running server:')
-    .addCommand(lsCommand(client))
-    .addCommand(getCommand(client))
-    .addCommand(searchCommand(client))
-    .addCommand(rmCommand(client))
-    .addCommand(mvCommand(client))
-    .addCommand(duCommand(client))
-    .addCommand(statsCommand(client))
-    .addCommand(scanCommand(client))
-    .addCommand(projectCommand(client))
-    .commandsGroup('Looking after a running server:')
-    .addCommand(topologyCommand(client))
-    .addCommand(adminCommand(client));
+    .version(version);
+  const [wanted = ''] = process.argv.slice(2);
+  const isOne = Object.values(groups).some((group) => Object.hasOwn(group, wanted));
+  for (const [heading, group] of Object.entries(groups)) {
+    program.commandsGroup(heading);
+    for (const [name, load] of Object.entries(group)) {
+      if (!isOne || name === wanted) program.addCommand(await load());
+    }
+  }
   program.hook('preAction', (_, command) => {
     goneReaderCode = readings.has(command.name()) ? 0 : 1;
   });
