@@ -8,9 +8,12 @@ import { Client } from 'pg';
 import type { DatabaseLogin } from '../config.js';
 import { StowageError } from '../errors.js';
 import { type DatabaseTarget, parseDatabaseUrl } from '../lib/database-url.js';
-import { asDriverClient, KEEPALIVE_DELAY_MS } from './driver.js';
+import { settlesWithin } from '../lib/interruption.js';
+import { asDriverClient, destroyClient, KEEPALIVE_DELAY_MS } from './driver.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
+/** A node that has fallen silent answers no farewell. */
+const END_WAIT_MS = 2_000;
 
 /** A database as its owner reaches it: a URL in the form of `DATABASE_URL`, or settings. */
 export type AdminDatabase = string | DatabaseLogin;
@@ -30,7 +33,7 @@ export async function withAdminConnection<T>(
   try {
     return await body(client);
   } finally {
-    await client.end();
+    if (!(await settlesWithin(client.end(), END_WAIT_MS))) destroyClient(asDriverClient(client));
   }
 }
 
@@ -96,7 +99,7 @@ function clientOf(connection: DatabaseLogin, node: DatabaseLogin['nodes'][number
     password: () => password ?? '',
     ssl: tls && { rejectUnauthorized: tls.rejectUnauthorized, ...(tls.ca && { ca: tls.ca }) },
     connectionTimeoutMillis: connection.connectTimeoutMs,
-    application_name: 'stowage migrate',
+    application_name: 'stowage admin',
     keepAlive: true,
     // Maintenance is silent for hours: only this tells it that its node's machine has died.
     keepAliveInitialDelayMillis: KEEPALIVE_DELAY_MS,

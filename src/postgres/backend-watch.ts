@@ -29,9 +29,13 @@ export async function watchBackend(
         // A node that has fallen silent must not hold up the end of the work.
         const leave = () => destroyClient(asDriverClient(watcher));
         signal.addEventListener('abort', leave, { once: true });
-        while (!signal.aborted) {
-          await look(watcher, processID);
-          await delay(LOOK_INTERVAL_MS, undefined, { signal });
+        try {
+          while (!signal.aborted) {
+            await look(watcher, processID);
+            await delay(LOOK_INTERVAL_MS, undefined, { signal });
+          }
+        } finally {
+          signal.removeEventListener('abort', leave);
         }
       });
     } catch {

@@ -18,7 +18,9 @@ export interface Relation {
 
 /** What a command does; `%I.%I` becomes the schema and the name. */
 const templates = {
-  vacuum: 'vacuum %I.%I',
+  // Without giving the end of the file back: the lock for that keeps readers out, on standbys until
+  // they are cancelled.
+  vacuum: 'vacuum (truncate false) %I.%I',
   analyze: 'analyze %I.%I',
   reindex: 'reindex index concurrently %I.%I',
   drop: 'drop index concurrently if exists %I.%I',

@@ -8,7 +8,7 @@ import type { DatabaseLogin } from '../config.js';
 import { settlesWithin } from '../lib/interruption.js';
 import { watchBackend } from './backend-watch.js';
 import { sendCancel } from './cancel.js';
-import { asDriverClient } from './driver.js';
+import { asDriverClient, destroyClient } from './driver.js';
 import { LeftBehind } from './maintenance-failure.js';
 import { type MaintenanceProgress, noProgress, readProgress } from './maintenance-progress.js';
 import {
@@ -30,6 +30,8 @@ const CLEAN_UP_WAIT_MS = 60_000;
 /** A request that comes between two statements hits nothing: it is sent until the command ends. */
 const CANCEL_INTERVAL_MS = 500;
 const CANCEL_TIMEOUT_MS = 2_000;
+/** A node that has not taken so many one after another is silent: the session is given up. */
+const CANCELS_LOST_MAX = 2;
 const WATCH_END_MS = 1_000;
 
 /** What a job does. */
@@ -169,7 +171,10 @@ async function cancelUntilOver(
   running: Promise<unknown>,
 ): Promise<void> {
   const node = { host: client.host, port: client.port };
+  const backend = asDriverClient(client);
+  let lost = 0;
   do {
-    await sendCancel(login, node, asDriverClient(client), CANCEL_TIMEOUT_MS);
+    lost = (await sendCancel(login, node, backend, CANCEL_TIMEOUT_MS)) ? 0 : lost + 1;
+    if (lost === CANCELS_LOST_MAX) destroyClient(backend);
   } while (!(await settlesWithin(running, CANCEL_INTERVAL_MS)));
 }

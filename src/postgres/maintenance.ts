@@ -8,7 +8,7 @@ import { v7 as uuid } from 'uuid';
 import type { DatabaseLogin } from '../config.js';
 import { StowageError } from '../errors.js';
 import { type Deferred, deferred } from '../lib/deferred.js';
-import { settlesWithin } from '../lib/interruption.js';
+import { type Limits, settlesWithin, within } from '../lib/interruption.js';
 import { withAdminConnection } from './admin-connection.js';
 import { asDriverClient, destroyClient, nodeName } from './driver.js';
 import { failureSentence, leftBehind } from './maintenance-failure.js';
@@ -27,10 +27,14 @@ export type { MaintenanceKind } from './maintenance-work.js';
 /** Each takes a connection, memory and the disk's time from everybody else. */
 const RUNNING_MAX = 2;
 const KEPT_MAX = 100;
+/** A caller waits, for each node before the primary; the migrator has more patience. */
+const CONNECT_TIMEOUT_MAX_MS = 3_000;
 /** How long a cancel waits for the end, so that it can tell it. */
 const CANCEL_WAIT_MS = 2_000;
 const CLOSE_WAIT_MS = 5_000;
 const DESTROY_WAIT_MS = 1_000;
+/** The end of the session frees the table as well. */
+const FREE_WAIT_MS = 1_000;
 
 /** What a caller asks for. */
 export interface MaintenanceOrder {
@@ -87,25 +91,33 @@ export class Maintenance {
 
   /** Without a login nothing can be begun. `onEnd` is told of each job that had begun. */
   constructor(login: DatabaseLogin | undefined, onEnd: (end: MaintenanceEnd) => void) {
-    this.#login = login;
+    this.#login = login && {
+      ...login,
+      connectTimeoutMs: Math.min(login.connectTimeoutMs, CONNECT_TIMEOUT_MAX_MS),
+    };
     this.#onEnd = onEnd;
   }
 
   /**
    * Begins a job once `confirm` has resolved, which is asked when nothing else is in its way. What
-   * `confirm` throws leaves everything as it was.
+   * `confirm` throws leaves everything as it was, and so does an end of the limits before that: a
+   * lock or a silent node must not keep the place of a job that nobody waits for.
    * @throws StowageError MAINTENANCE_UNAVAILABLE without a login of the schema's owner,
-   *   RELATION_NOT_FOUND, MAINTENANCE_RUNNING, NO_PRIMARY, DRAINING; and what `confirm` throws.
+   *   RELATION_NOT_FOUND, MAINTENANCE_RUNNING, NO_PRIMARY, DRAINING, DEADLINE_EXCEEDED, CANCELLED;
+   *   and what `confirm` throws.
    */
   async begin(
     order: MaintenanceOrder,
+    limits: Limits,
     confirm: (jobId: string) => Promise<unknown>,
   ): Promise<MaintenanceJob> {
     if (this.#login === undefined) throw new StowageError('MAINTENANCE_UNAVAILABLE');
     if (this.#isClosed) throw new StowageError('DRAINING');
-    const [oldest] = this.#open;
-    if (oldest !== undefined && this.#open.size >= RUNNING_MAX) {
-      throw runningAlready(oldest.job.jobId, `${RUNNING_MAX} maintenance jobs run on this server`);
+    if (this.#open.size >= RUNNING_MAX) {
+      // One that is about to begin can neither be asked about nor cancelled.
+      const oldest = this.#runs.findLast(({ job }) => job.state === 'running');
+      const sentence = `${RUNNING_MAX} maintenance jobs run on this server`;
+      throw runningAlready(oldest?.job.jobId, sentence);
     }
     const run = makeRun(order);
     this.#open.add(run);
@@ -117,12 +129,16 @@ export class Maintenance {
     });
     void session.then(begun.resolve, begun.reject).finally(() => this.#open.delete(run));
     try {
-      await begun.promise;
+      const outcome = await within(begun.promise, limits);
+      if ('value' in outcome) return run.job;
+      const { interruption } = outcome;
+      throw new StowageError(interruption === 'aborted' ? 'CANCELLED' : 'DEADLINE_EXCEEDED');
     } catch (error) {
+      run.stopping.abort(error);
+      destroy(run);
       const node = run.client === undefined ? '' : nodeName(run.client);
       throw toStowageError(error, { phase: 'write', node, deadlineMs: Infinity });
     }
-    return run.job;
   }
 
   /** @throws StowageError MAINTENANCE_JOB_NOT_FOUND. */
@@ -154,7 +170,7 @@ export class Maintenance {
     for (const { stopping } of open) stopping.abort(new StowageError('DRAINING'));
     const ended = Promise.all(open.map((run) => run.ended.promise));
     if (await settlesWithin(ended, CLOSE_WAIT_MS)) return;
-    for (const { client } of open) if (client !== undefined) destroyClient(asDriverClient(client));
+    open.forEach(destroy);
     await settlesWithin(ended, DESTROY_WAIT_MS);
   }
 
@@ -170,6 +186,7 @@ export class Maintenance {
     try {
       await withOwner(login, async (client) => {
         run.client = client;
+        signal.throwIfAborted();
         await prepareSession(client, run.job.jobId);
         const what = kind === 'reindex' ? 'index' : 'table';
         const relation = await findRelation(client, what, target);
@@ -190,7 +207,8 @@ export class Maintenance {
 
   /** Frees the table before the end is told: whoever sees it may begin the next job at once. */
   async #end(run: Run, failure: Failure | undefined): Promise<void> {
-    await run.client?.query('select pg_advisory_unlock_all()').catch(() => undefined);
+    const freed = run.client?.query('select pg_advisory_unlock_all()');
+    if (freed !== undefined) await settlesWithin(freed, FREE_WAIT_MS);
     this.#open.delete(run);
     const { job } = run;
     const end = endOf(job, failure, run.stopping.signal.aborted);
@@ -247,6 +265,11 @@ function endOf(
   const { error } = failure;
   if (isCancelled) return { state: 'cancelled', error: leftBehind(error), done };
   return { state: 'failed', error: failureSentence(error), done };
+}
+
+/** Ends its session whatever it does; nothing where it has none. */
+function destroy({ client }: Run): void {
+  if (client !== undefined) destroyClient(asDriverClient(client));
 }
 
 /** A session of the owner; the addresses and words of a refusal are the log's. */

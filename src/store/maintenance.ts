@@ -25,7 +25,7 @@ export function beginMaintenance(
   order: Omit<MaintenanceOrder, 'principal'>,
 ): Promise<MaintenanceJob> {
   const { kind, target } = order;
-  return store.maintenance.begin({ ...order, principal: call.principal }, (jobId) =>
+  return store.maintenance.begin({ ...order, principal: call.principal }, call, (jobId) =>
     trace(store, call, actions[kind], { job_id: jobId, target }),
   );
 }

@@ -1,6 +1,7 @@
 // Maintenance jobs whose line or lock fails them: each ends within its bound, as does the server.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseConfig } from '../../src/config.js';
+import { NEVER } from '../../src/lib/interruption.js';
 import { until } from '../../src/lib/wait.js';
 import { Maintenance, type MaintenanceEnd } from '../../src/postgres/maintenance.js';
 import { sharedCluster } from '../support/cluster.js';
@@ -8,20 +9,22 @@ import { createTestDatabase, type TestConnection, type TestDatabase } from '../s
 import { openProxy, type TcpProxy } from '../support/tcp-proxy.js';
 
 const WAIT_MS = 20_000;
+const UNLIMITED = { signal: NEVER, deadlineMs: Number.POSITIVE_INFINITY };
 
 let database: TestDatabase;
-let admin: TestConnection;
 
 /** Jobs of a server over a line of its own, with one that waits for a lock until it is given up. */
 interface Bench {
   readonly jobs: Maintenance;
   readonly jobId: string;
   readonly line: TcpProxy;
+  readonly admin: TestConnection;
   readonly ends: readonly MaintenanceEnd[];
 }
 const benches: Bench[] = [];
 
 async function open(table: string): Promise<Bench> {
+  const admin = await database.connect();
   await admin.query(`create table ${table} ()`);
   const holder = await database.connect();
   await holder.query(`begin; lock table ${table} in share update exclusive mode`);
@@ -32,15 +35,14 @@ async function open(table: string): Promise<Bench> {
   const { admin: login } = parseConfig({ STOWAGE_ADMIN_URL: url.href });
   const jobs = new Maintenance(login, (end) => ends.push(end));
   const order = { kind: 'vacuum', target: table, analyze: false, principal: 'x' } as const;
-  const { jobId } = await jobs.begin(order, async () => undefined);
-  const bench = { jobs, jobId, line, ends };
+  const { jobId } = await jobs.begin(order, UNLIMITED, async () => undefined);
+  const bench = { jobs, jobId, line, admin, ends };
   benches.push(bench);
   return bench;
 }
 
 beforeAll(async () => {
   database = await createTestDatabase(sharedCluster().nodes[0]?.url ?? '');
-  admin = await database.connect();
 });
 
 afterAll(async () => {
@@ -53,7 +55,7 @@ afterAll(async () => {
 
 const isOver = ({ jobs, jobId }: Bench) => jobs.get(jobId).state !== 'running';
 
-async function sessions({ jobId }: Bench): Promise<number> {
+async function sessions({ jobId, admin }: Bench): Promise<number> {
   const rows = await admin.query(
     `select from pg_stat_activity where application_name = 'stowage maintenance ' || $1
      and wait_event_type = 'Lock'`,
@@ -90,6 +92,31 @@ describe.concurrent('a maintenance job', () => {
     expect(performance.now() - startedAt).toBeLessThan(4_000);
   });
 
+  it('begins within its caller’s 10 s where the first node that is named is silent', async () => {
+    await using line = await openProxy(database.url);
+    line.blackhole();
+    const url = new URL(database.url);
+    const named = database.url.replace(url.host, `${line.address},${url.host}`);
+    const { admin: login } = parseConfig({ STOWAGE_ADMIN_URL: named });
+    const jobs = new Maintenance(login, () => undefined);
+    const admin = await database.connect();
+    await admin.query('create table behind ()');
+    const order = { kind: 'analyze', target: 'behind', analyze: false, principal: 'x' } as const;
+    const limits = { signal: NEVER, deadlineMs: performance.now() + 10_000 };
+    await jobs.begin(order, limits, async () => undefined);
+    await jobs.close();
+  });
+
+  it('on a node that has fallen silent can be cancelled', async () => {
+    const bench = await open('unheard');
+    const isWaiting = async () => (await sessions(bench)) === 1;
+    await until(isWaiting, { timeoutMs: WAIT_MS, what: 'the job waits' });
+    bench.line.blackhole();
+    expect(await bench.jobs.cancel(bench.jobId)).toMatchObject({ state: 'running' });
+    await until(() => isOver(bench), { timeoutMs: WAIT_MS, what: 'the job is given up' });
+    expect(bench.jobs.get(bench.jobId)).toMatchObject({ state: 'cancelled', error: '' });
+  });
+
   it('on a node that has fallen silent holds up the end of its server for 6 s', async () => {
     const bench = await open('silent');
     const isWaiting = async () => (await sessions(bench)) === 1;
@@ -101,7 +128,7 @@ describe.concurrent('a maintenance job', () => {
     await until(() => isOver(bench), { timeoutMs: WAIT_MS, what: 'the job has ended' });
     expect(bench.ends).toMatchObject([{ state: 'cancelled' }]);
     const order = { kind: 'analyze', target: 'silent', analyze: false, principal: 'x' } as const;
-    await expect(bench.jobs.begin(order, async () => undefined)).rejects.toMatchObject({
+    await expect(bench.jobs.begin(order, UNLIMITED, async () => undefined)).rejects.toMatchObject({
       reason: 'DRAINING',
     });
   });

@@ -230,7 +230,7 @@ export const jobs: MessageInitShape<typeof ListMaintenanceJobsResponseSchema> = 
     {
       ...{ jobId: id(2), kind: MaintenanceKind.REINDEX, target: 'storage_objects_pkey' },
       ...{ state: MaintenanceState.FAILED, startedAt: ago(300), endedAt: ago(297) },
-      ...{ principal: 'anonymous', error: 'the disk is full; free some space and begin again' },
+      ...{ principal: 'anonymous', error: 'The database has run out of disk or memory.' },
     },
     {
       ...{ jobId: id(1), kind: MaintenanceKind.ANALYZE, target: 'projects' },

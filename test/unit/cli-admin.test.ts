@@ -194,6 +194,20 @@ describe('a remark of `stowage admin`', () => {
     expect(at([little]).split('\n')).toHaveLength(3);
   });
 
+  it('has commands that a shell takes for no more than their name', () => {
+    const indexes = ['a; b', 'c', 'c_ccold2'].map((index) => ({ index, valid: false }));
+    const { text } = indexesShown(
+      create(GetIndexStatisticsResponseSchema, { indexes }),
+      view(),
+      used,
+    );
+    expect(text.match(/`.*?`.*(?=\.\n)/g)).toEqual([
+      "`stowage admin reindex 'a; b'` builds it anew",
+      '`stowage admin reindex c` builds it anew',
+      '`stowage admin reindex c` drops what is left',
+    ]);
+  });
+
   it('names a slot whose log is lost, and none that is read', () => {
     const slot = { node: 'n', slot: 's', receiver: 'r', slotWalStatus: 'reserved' };
     const links = [slot, { ...slot, slot: 'gone', slotWalStatus: 'lost' }];

@@ -121,7 +121,8 @@ export const MaintenanceJobSchema: GenMessage<MaintenanceJob> = /*@__PURE__*/
  */
 export type VacuumRequest = Message<"stowage.v1.VacuumRequest"> & {
   /**
-   * A table of the service's own schema; of one in partitions all are vacuumed, one by one.
+   * A table of the service's own schema; of one in partitions all are vacuumed, one by one. Space
+   * at the end of a table is kept for new rows: to give it back would keep readers out.
    *
    * @generated from field: string table = 1;
    */
@@ -443,7 +444,8 @@ export enum MaintenanceState {
   FAILED = 3,
 
   /**
-   * It was cancelled, and left everything as it was but for what VACUUM had freed.
+   * It was cancelled. What was done by then stands, of partitions those that were done; nothing
+   * half done is left but what `error` tells of.
    *
    * @generated from enum value: MAINTENANCE_STATE_CANCELLED = 4;
    */

@@ -63,9 +63,11 @@ export async function runToEnd(
     let job = await begin();
     line.note(`${jobName(job)} began as job ${escapeText(job.jobId)}`);
     let isCancelled = false;
+    // What was told before a failure is not how far the job is.
+    let isKnown = true;
     let pauseMs = firstPauseMs;
     while (job.state === MaintenanceState.RUNNING) {
-      line.show(statusText(job));
+      if (isKnown) line.show(statusText(job));
       await pauseUnless(pauseMs, isCancelled ? undefined : stop.signal);
       pauseMs = Math.min(pauseMsMax, 2 * pauseMs);
       const { jobId } = job;
@@ -76,8 +78,10 @@ export async function runToEnd(
           : await client.getMaintenanceJob({ jobId });
         job = jobOf(answer);
         isCancelled ||= isCancelWanted;
+        isKnown = true;
         patience.progress();
       } catch (error) {
+        isKnown = false;
         await patience.waitOut(error);
       }
     }

@@ -7,6 +7,7 @@ import { formatBytes, formatCount, formatPlural, formatShare } from '../scan/for
 import { escapeText } from '../scan/names.js';
 import type { Column } from '../table.js';
 import {
+  commandText,
   moreNotes,
   namesText,
   notableBytes,
@@ -64,18 +65,28 @@ function columnsOf({ indexes, nodes }: GetIndexStatisticsResponse): NamedColumns
   ];
 }
 
+/** As PostgreSQL names what REINDEX CONCURRENTLY builds beside an index, or takes out of use. */
+const besides = /^(.+)_cc(?:new|old)\d*$/;
+
+/** What is not valid. To build anew what stands beside an index would make a second one of it. */
+function invalidRemark(index: string): string {
+  const [, reindexed] = besides.exec(index) ?? [];
+  return reindexed === undefined
+    ? 'its building was broken off: it serves nobody. ' +
+        `${commandText('reindex', index)} builds it anew.`
+    : 'a reindex is at it, or was broken off and has left it: it serves nobody. ' +
+        `${commandText('reindex', reindexed)} drops what is left.`;
+}
+
 /** What should be done about an index. */
 function remarksOn(statistics: IndexStatistics): string[] {
   const { index, valid, bloatBytes = 0n } = statistics;
-  const command = `\`stowage admin reindex ${index}\``;
-  if (!valid) {
-    return [`${index}: its building was broken off: it serves nobody. ${command} builds it anew.`];
-  }
+  if (!valid) return [`${index}: ${invalidRemark(index)}`];
   const share = bloatShare(statistics);
   return share >= notableShare && bloatBytes >= notableBytes
     ? [
         `${index}: some ${formatShare(share)} of it is bloat (${formatBytes(bloatBytes)}); ` +
-          `${command} gives it back.`,
+          `${commandText('reindex', index)} gives it back.`,
       ]
     : [];
 }

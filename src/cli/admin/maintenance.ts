@@ -1,4 +1,4 @@
-/** The commands of `stowage admin` that change something: jobs, and the log's level. */
+/** The commands of `stowage admin` that begin, list and cancel maintenance jobs. */
 
 import { Command } from 'commander';
 import {

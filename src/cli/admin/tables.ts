@@ -6,6 +6,7 @@ import { formatBytes, formatCount, formatShare } from '../scan/format.js';
 import type { Column } from '../table.js';
 import {
   ageText,
+  commandText,
   moreNotes,
   notableBytes,
   pageOf,
@@ -74,7 +75,7 @@ function remarksOn(statistics: TableStatistics): string[] {
     ...(dead >= notableShare && deadRows >= notableDeadRows
       ? [
           `${table}: ${formatShare(dead)} of its rows are dead (${formatCount(deadRows)}); ` +
-            `\`stowage admin vacuum ${table}\` frees their space for new ones.`,
+            `${commandText('vacuum', table)} frees their space for new ones.`,
         ]
       : []),
     ...(bloat >= notableShare && bloatBytes >= notableBytes

@@ -1,6 +1,7 @@
 /** What every report of `stowage admin` has: where it is shown, its remarks, ages and names. */
 
 import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
+import { shellWord } from '../../lib/shell-word.js';
 import { broken } from '../fit.js';
 import type { NamedColumns } from '../fitted-table.js';
 import { type Output, widthOf } from '../output.js';
@@ -57,6 +58,11 @@ export function ageText(time: Timestamp | undefined, { now }: View): string {
   return time === undefined
     ? ''
     : formatAge((now.getTime() - timestampDate(time).getTime()) / 1000);
+}
+
+/** A command on a table or an index, to be copied: a name is one word there, whatever is in it. */
+export function commandText(command: 'vacuum' | 'reindex', name: string): string {
+  return `\`stowage admin ${command} ${shellWord(name)}\``;
 }
 
 /** Names as a sentence has them: `a, b and c`. */
