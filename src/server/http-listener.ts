@@ -17,9 +17,12 @@ export type HttpHandler = (
 /** A port that is listened on. */
 export interface HttpListener {
   readonly address: Address;
-  /** Stops accepting, and tells clients to go elsewhere once their requests are answered. */
+  /**
+   * Tells clients to go elsewhere once their requests are answered. Goes on accepting: whoever asks
+   * whether the server is ready must be told that it is not.
+   */
   stop(): void;
-  /** Lets answers leave for at most `flushMs` (1000), ends all, resolves when all is closed. */
+  /** Accepts no more; answers may leave for at most `flushMs` (1000). Resolves when all is closed. */
   close(flushMs?: number): Promise<void>;
 }
 
@@ -68,7 +71,6 @@ export async function listenHttp(
   http1.emit('listening');
   let closed: Promise<void> | undefined;
   const stop = () => {
-    closed ??= new Promise<void>((resolve) => server.close(() => resolve()));
     http1.closeIdleConnections();
     for (const session of sessions) {
       session.close();
@@ -78,6 +80,7 @@ export async function listenHttp(
     address: { host, port: (server.address() as net.AddressInfo).port },
     stop,
     close: async (flushMs = 1000) => {
+      closed ??= new Promise<void>((resolve) => server.close(() => resolve()));
       stop();
       const timer = setTimeout(() => {
         for (const socket of sockets) {

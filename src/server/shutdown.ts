@@ -8,7 +8,7 @@ import type { Pipeline } from './pipeline.js';
 
 /** A door as its end sees it. */
 export interface ClosableDoor {
-  /** Stops accepting and tells callers to go elsewhere; running calls go on. */
+  /** Tells callers to go elsewhere; running calls go on, and pages tell of it to who asks. */
   stop(): void;
   /** Lets answers leave for at most `flushMs`, ends what is left, resolves when all is closed. */
   close(flushMs?: number): Promise<void>;

@@ -82,6 +82,15 @@ describe.each(http2Ways)('$name', (way) => {
     doors.health.drain();
     doors.grpc.stop();
     doors.connect.stop();
+    // Whoever asks meanwhile, as a load balancer does, is told.
+    const statuses = ['/readyz', '/livez'].map(async (path) => {
+      const { status, headers } = await fetch(`${doors.httpUrl}${path}`);
+      return [status, headers.get('connection')];
+    });
+    expect(await Promise.all(statuses)).toEqual([
+      [503, 'close'],
+      [200, 'close'],
+    ]);
     await doors.pipeline.drain(100);
     const error = await hanging;
     expect((error as ConnectError).findDetails(ErrorInfoSchema)[0]?.reason).toBe('DRAINING');
