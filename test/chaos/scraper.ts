@@ -13,6 +13,9 @@ const INTERVAL_MS = 250;
 /** What a loaded machine may make of the 200 ms that a page takes at most. */
 const ANSWER_MS_MAX = 3_000;
 
+/** What is not there by then never comes, and would keep the run from its end. */
+const GIVE_UP_MS = 20_000;
+
 /** Pages with what they may answer. */
 const PAGES: ReadonlyMap<string, readonly number[]> = new Map([
   ['/livez', [200]],
@@ -64,7 +67,9 @@ export class Scraper {
   async #ask({ httpUrl }: ServerProcess): Promise<void> {
     const figures = scrape(httpUrl);
     const pages = [...PAGES].map(async ([path, statuses]) => {
-      const { status } = await fetch(`${httpUrl}${path}`);
+      const { status } = await fetch(`${httpUrl}${path}`, {
+        signal: AbortSignal.timeout(GIVE_UP_MS),
+      });
       if (!statuses.includes(status)) throw new Error(`${path} answers ${status}`);
     });
     await Promise.all([figures, ...pages]);

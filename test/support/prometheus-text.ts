@@ -77,10 +77,16 @@ export class Figures {
   }
 }
 
+/** An answer that takes longer is none; far more than Prometheus is patient with. */
+const scrapeTimeoutMs = 20_000;
+
 /** Scrapes a server. @throws Error unless it answers 200 with a text that keeps the format */
 export async function scrape(httpUrl: string, token?: string): Promise<Figures> {
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-  const answer = await fetch(`${httpUrl}/metrics`, { headers });
+  const answer = await fetch(`${httpUrl}/metrics`, {
+    headers,
+    signal: AbortSignal.timeout(scrapeTimeoutMs),
+  });
   const text = await answer.text();
   if (answer.status !== 200) throw new Error(`/metrics answers ${answer.status}: ${text}`);
   return new Figures(text);
