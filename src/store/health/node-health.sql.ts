@@ -191,9 +191,9 @@ export const readAutovacuum = statement<{
     with dead as materialized (
       select c.reltuples, c.reloptions, pg_stat_get_dead_tuples(c.oid) as rows
         from pg_class c
+        join pg_namespace n on n.oid = c.relnamespace
        where c.relkind in ('r', 'm') and c.relpersistence <> 't'
-         and c.relnamespace not in ('pg_catalog'::regnamespace, 'pg_toast'::regnamespace,
-                                    'information_schema'::regnamespace)
+         and n.nspname not in ('pg_catalog', 'pg_toast', 'information_schema')
     )
     select current_setting('autovacuum')::bool and current_setting('track_counts')::bool
              as enabled,
