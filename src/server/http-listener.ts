@@ -22,7 +22,7 @@ export interface HttpListener {
    * whether the server is ready must be told that it is not.
    */
   stop(): void;
-  /** Accepts no more; answers may leave for at most `flushMs` (1000). Resolves when all is closed. */
+  /** Accepts no more, lets answers leave for at most `flushMs` (1000), ends all, then resolves. */
   close(flushMs?: number): Promise<void>;
 }
 

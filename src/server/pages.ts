@@ -143,9 +143,10 @@ function notAllowed(method: string): PageAnswer {
   return { ...jsonPage(405, { message }), headers: { allow: 'GET, HEAD' } };
 }
 
+/** Not 503, which says of a page of health that the server is down. */
 function crowded(): PageAnswer {
   const message = `${answersMax} answers of the page are on their way; ask again later`;
-  return { ...jsonPage(503, { message }), headers: { 'retry-after': '1' } };
+  return { ...jsonPage(429, { message }), headers: { 'retry-after': '1' } };
 }
 
 function unauthenticated(): PageAnswer {

@@ -66,6 +66,12 @@ interface StatementWasSlow {
   readonly params: string | undefined;
 }
 
+interface DoubtEnded {
+  readonly end: string;
+  readonly requestId: string;
+  readonly durationMs: number;
+}
+
 /**
  * Starts to log. Lines are written at once, so that none is lost when the process ends.
  * `destination` stands in for standard error.
@@ -75,6 +81,8 @@ export function startLog(level: LogLevel, destination = standardError()): Log {
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     serializers: { err: serializeError },
+    // By its name: who reads a line knows no numbers.
+    formatters: { level: (label: string) => ({ level: label }) },
   };
   const logger = pino({ ...options, level }, destination);
   // Who turns the log down must not go unseen. No child: it would be turned down with its parent.
@@ -89,6 +97,7 @@ export function startLog(level: LogLevel, destination = standardError()): Log {
     listen('stowage:postgres:history', historyLines(logger)),
     listen('stowage:postgres:slow', slowLines(logger)),
     listen('stowage:job-run', jobLines(logger)),
+    listen('stowage:commit-in-doubt', doubtLines(logger)),
   ];
   return {
     logger,
@@ -104,6 +113,13 @@ export function startLog(level: LogLevel, destination = standardError()): Log {
     stop: () => {
       for (const stop of stops) stop();
     },
+  };
+}
+
+function doubtLines(logger: Logger): (event: DoubtEnded) => void {
+  return ({ end, requestId, durationMs }) => {
+    const level = end === 'unknown' ? 'warn' : 'info';
+    logger[level]({ end, requestId, durationMs: Math.round(durationMs) }, 'commit was in doubt');
   };
 }
 

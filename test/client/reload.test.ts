@@ -54,7 +54,7 @@ describe('stowage serve at SIGHUP', () => {
     server.hangUp();
     await untilSaid('settings are wrong and stay as they were');
     expect(server.said()).toContain('STOWAGE_NODES_FILE: each host must be host, host:port');
-    expect(server.said()).toContain('"level":50');
+    expect(server.said()).toContain('"level":"error"');
     expect(await backends(sharedCluster().nodes[0]?.port)).toBeGreaterThan(0);
   });
 

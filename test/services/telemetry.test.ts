@@ -141,7 +141,13 @@ describe('A server that is looked at', () => {
       expect(error.metadata).toMatchObject({ trace_id: trace.traceId });
       const ids = { requestId, traceId: trace.traceId };
       expect(lines.filter((line) => line['requestId'] === requestId)).toMatchObject([
-        { ...ids, level: 40, code: 'NOT_FOUND', reason: 'OBJECT_NOT_FOUND', msg: 'call failed' },
+        {
+          ...ids,
+          level: 'warn',
+          code: 'NOT_FOUND',
+          reason: 'OBJECT_NOT_FOUND',
+          msg: 'call failed',
+        },
       ]);
     });
 
@@ -157,8 +163,8 @@ describe('A server that is looked at', () => {
       await setLogLevel({ level: LogLevel.INFO });
       await storage().listObjects({});
       expect(lines).toMatchObject([
-        { level: 30, from: 'info', to: 'error', principal: 'anonymous', msg: 'log level set' },
-        { level: 30, from: 'error', to: 'info', msg: 'log level set' },
+        { level: 'info', from: 'info', to: 'error', principal: 'anonymous', msg: 'log level set' },
+        { level: 'info', from: 'error', to: 'info', msg: 'log level set' },
         { method: 'stowage.v1.AdminService/SetLogLevel', requestId: lines[1]?.['requestId'] },
         { method: 'stowage.v1.StorageService/ListObjects', code: 'OK', msg: 'call served' },
       ]);

@@ -38,9 +38,9 @@ describe('startLog', () => {
       publishCallEnded({ ...call, code: 13, reason: 'INTERNAL', cause: new Error('behind it') });
       publishCallEnded({ ...call, method: 'grpc.health.v1.Health/Check' });
     });
-    expect(lines.map(({ level }) => level)).toEqual([30, 40, 30, 50, 20]);
+    expect(lines.map(({ level }) => level)).toEqual(['info', 'warn', 'info', 'error', 'debug']);
     expect(lines[0]).toEqual({
-      level: 30,
+      level: 'info',
       time: expect.any(String),
       msg: 'call served',
       method: call.method,
@@ -80,7 +80,7 @@ describe('startLog', () => {
     expect(line).toMatchObject({
       ...slow,
       durationMs: 1200,
-      level: 40,
+      level: 'warn',
       requestId: 'r',
       traceId: 'a'.repeat(32),
       planHash: '0f',
@@ -102,10 +102,10 @@ describe('startLog', () => {
     log.stop();
     expect(log.level).toBe('warn');
     expect(lines).toMatchObject([
-      { level: 30, from: 'error', to: 'silent', principal: 'token', requestId: 'r' },
-      { level: 30, from: 'silent', to: 'info' },
-      { level: 30, msg: 'call served' },
-      { level: 30, from: 'info', to: 'warn' },
+      { level: 'info', from: 'error', to: 'silent', principal: 'token', requestId: 'r' },
+      { level: 'info', from: 'silent', to: 'info' },
+      { level: 'info', msg: 'call served' },
+      { level: 'info', from: 'info', to: 'warn' },
     ]);
   });
 
@@ -142,11 +142,11 @@ describe('startLog', () => {
       channel('stowage:postgres:history').publish({ ...recorded, cause: new Error('full') });
     });
     expect(lines).toMatchObject([
-      { level: 40, node: 'a:1', to: 'unreachable' },
-      { level: 30, node: 'a:1', to: 'standby' },
-      { level: 40, job: 'j', outcome: 'failed', err: { message: 'why' } },
-      { level: 30, node: 'a:1', detail: 'record timeline 2', msg: 'history recorded' },
-      { level: 50, node: 'a:1', err: { message: 'full' }, msg: 'history not recorded' },
+      { level: 'warn', node: 'a:1', to: 'unreachable' },
+      { level: 'info', node: 'a:1', to: 'standby' },
+      { level: 'warn', job: 'j', outcome: 'failed', err: { message: 'why' } },
+      { level: 'info', node: 'a:1', detail: 'record timeline 2', msg: 'history recorded' },
+      { level: 'error', node: 'a:1', err: { message: 'full' }, msg: 'history not recorded' },
     ]);
   });
 });

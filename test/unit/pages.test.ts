@@ -28,7 +28,7 @@ async function openPage(text: () => Promise<string>) {
 /** Whether no place is left; an answer that does not come has one. */
 async function isFull(url: string): Promise<boolean> {
   const answer = await fetch(url, { signal: AbortSignal.timeout(200) }).catch(() => undefined);
-  return answer?.status === 503;
+  return answer?.status === 429;
 }
 
 const untilFree = (url: string) =>
@@ -45,7 +45,7 @@ describe('The page of metrics', () => {
     const scrapes = Array.from({ length: 10 }, async () => (await fetch(url)).text());
     await until(() => asked === 10, { timeoutMs: 5_000, what: 'ten scrapes have come' });
     const refused = await fetch(url);
-    expect(refused.status).toBe(503);
+    expect(refused.status).toBe(429);
     expect(refused.headers.get('retry-after')).toBe('1');
     figures.resolve('figures\n');
     expect(new Set(await Promise.all(scrapes))).toEqual(new Set(['figures\n']));

@@ -272,7 +272,7 @@ describe('traces', () => {
     await traces.stop();
     expect(refusing.headers.length).toBeGreaterThan(1);
     expect(lines).toHaveLength(1);
-    expect(lines[0]).toContain('"level":40');
+    expect(lines[0]).toContain('"level":"warn"');
     expect(lines[0]).not.toContain('kkkkkkkkk');
   });
 });

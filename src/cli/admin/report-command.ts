@@ -59,7 +59,9 @@ export async function printAnswer<Schema extends DescMessage>(
   show: (view: View) => Shown,
 ): Promise<void> {
   if (json) {
-    await print(shell.stdout, `${jsonText(toJson(answer.schema, answer.message), 2)}\n`);
+    // Figures that are 0 or false too: a program that asks for one finds it.
+    const whole = toJson(answer.schema, answer.message, { alwaysEmitImplicit: true });
+    await print(shell.stdout, `${jsonText(whole, 2)}\n`);
     return;
   }
   const { text, notes = [] } = show(viewOf(shell.stdout));
