@@ -178,11 +178,12 @@ describe('the way back', () => {
     const tries = () => until(() => proxy.attempts.length >= 6, { timeoutMs: 20_000, what: 'six' });
     await tries();
     const gaps = proxy.attempts.slice(1).map((atMs, index) => atMs - (proxy.attempts[index] ?? 0));
-    // Each is the one before times 1.6, a fifth more or less; a busy machine adds to it.
+    // Each is the one before times 1.6, a fifth more or less; a busy machine adds to it. What makes
+    // one try late makes the next gap shorter, so that only the sum is at least what it must be.
     for (const [index, gapMs] of gaps.slice(0, 5).entries()) {
-      expect(gapMs, `gap ${index}`).toBeGreaterThan(90 * 1.28 ** index);
       expect(gapMs, `gap ${index}`).toBeLessThan(100 * 1.92 ** index + 2_000);
     }
+    expect(gaps.slice(0, 5).reduce((sum, gapMs) => sum + gapMs, 0)).toBeGreaterThan(1_100);
     proxy.restore();
     await ready;
   });
