@@ -38,6 +38,7 @@ describe('README', () => {
     expect(shell.filter((text) => text.includes('curl'))).toHaveLength(3);
     expect(shell.filter((text) => text.includes('stowage scan'))).toHaveLength(1);
     expect(shell.filter((text) => text.includes('stowage ls'))).toHaveLength(1);
+    expect(shell.filter((text) => text.includes('stowage admin'))).toHaveLength(1);
     expect(typescript).toHaveLength(1);
   });
 
@@ -66,6 +67,13 @@ describe('README', () => {
     expect(output).toMatch(/ docs\/search\.md\n/);
     expect(output).toMatch(/^[\d.]+ .*docs\/decisions\/0032-install\.md/m);
     expect(output).toMatch(/^total +\d\d /m);
+  });
+
+  it('tells how it is', async () => {
+    const [ask = ''] = shell.filter((text) => text.includes('stowage admin'));
+    const output = await sh(ask);
+    expect(output).toMatch(/\bprimary\b/i);
+    expect(output).toMatch(/^storage_objects /m);
   });
 
   it('records and streams with the TypeScript client', async () => {
