@@ -221,8 +221,7 @@ async function mend(cluster: EmbeddedCluster): Promise<void> {
     "select application_name as name from pg_stat_replication where state = 'streaming'",
   );
   const names = following.map(({ name }) => name);
-  for (const { name } of cluster.standbys) {
-    if (!names.includes(name)) await cluster.rejoin(name);
-  }
+  const missing = cluster.standbys.filter(({ name }) => !names.includes(name));
+  await Promise.all(missing.map(({ name }) => cluster.rejoin(name)));
   await cluster.waitUntilCaughtUp();
 }
