@@ -85,8 +85,8 @@ describe('stowage', () => {
       [empty, '--delete'],
       [tree.root, '--backend', ''],
     ];
-    for (const attempt of attempts) {
-      const { exitCode, stderr } = await stowage('scan', ...attempt, ...at());
+    const ran = attempts.map((attempt) => stowage('scan', ...attempt, ...at()));
+    for (const { exitCode, stderr } of await Promise.all(ran)) {
       expect(exitCode).toBe(2);
       expect(stderr).toMatch(/is empty|must not be empty/);
     }

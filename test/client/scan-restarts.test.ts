@@ -3,7 +3,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type {
   IngestObjectsRequest,
   IngestObjectsResponse,
@@ -29,22 +29,33 @@ let transport: StowageTransport;
 let folder: string;
 let tree: MadeTree;
 
-beforeEach(async () => {
+/** What the test scans into: each begins with nothing. */
+let project: string;
+
+beforeAll(async () => {
   database = await createTestDatabase(sharedCluster().nodes[0]?.url ?? '');
   sql = await database.connect();
   server = await startServe(database.serviceUrl ?? '');
-  transport = createTransport({ endpoints: server.grpc });
   folder = await mkdtemp(path.join(tmpdir(), 'stowage-scan-'));
   const options = { files: 1_000, seed: 5, unrecordable: false };
   tree = await makeTree(path.join(folder, 'tree'), options);
 });
 
-afterEach(async () => {
-  transport?.close();
+afterAll(async () => {
   await server?.[Symbol.asyncDispose]();
   await removeTree(path.join(folder, 'tree'));
   await rm(folder, { recursive: true, force: true });
   await database?.drop();
+});
+
+beforeEach(async ({ task }) => {
+  project = `of-${task.id.replace(/\W/g, '-')}`;
+  await sql.query('insert into projects (project_id, name) values ($1, $2)', [project, task.name]);
+  transport = createTransport({ endpoints: server.grpc });
+});
+
+afterEach(() => {
+  transport?.close();
 });
 
 type Storage = Client<typeof StorageService>;
@@ -71,7 +82,7 @@ function scan(storage: Storage, stalledMsMax?: number): Promise<ScanResult> {
   return runScan(storage, {
     root: Buffer.from(tree.root),
     prefix: '',
-    project: '',
+    project,
     backend: 'local',
     checksum: false,
     delete: false,
@@ -84,7 +95,8 @@ function scan(storage: Storage, stalledMsMax?: number): Promise<ScanResult> {
 
 async function recordedKeys(): Promise<string[]> {
   const rows = await sql.query<{ object_key: string }>(
-    'select object_key from storage_objects where revision = 1',
+    'select object_key from storage_objects where project_id = $1 and revision = 1',
+    [project],
   );
   return rows.map((row) => row.object_key).sort(compareKeys);
 }
@@ -92,8 +104,9 @@ async function recordedKeys(): Promise<string[]> {
 async function expectWhole(): Promise<void> {
   expect(await recordedKeys()).toEqual([...tree.files.keys()].sort(compareKeys));
   const counts = await sql.query<{ objects: string; versions: string }>(
-    `select (select count(*) from storage_objects) as objects,
-            (select count(*) from storage_versions) as versions`,
+    `select (select count(*) from storage_objects where project_id = $1) as objects,
+            (select count(*) from storage_versions where project_id = $1) as versions`,
+    [project],
   );
   const files = String(tree.files.size);
   expect(counts).toEqual([{ objects: files, versions: files }]);

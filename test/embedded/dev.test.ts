@@ -47,8 +47,9 @@ describe('stowage dev', () => {
       return (await promisify(execFile)('sh', ['-c', line])).stdout;
     };
     expect(await stowage('index add metadata.owner')).toContain('is indexed');
-    expect(await stowage('index list')).toContain('metadata.owner');
-    expect(await stowage('doctor')).toContain('password of PGPASSFILE');
+    const [listed, examined] = await Promise.all([stowage('index list'), stowage('doctor')]);
+    expect(listed).toContain('metadata.owner');
+    expect(examined).toContain('password of PGPASSFILE');
     const [, passFile = ''] = /PGPASSFILE=(\S+)/.exec(server.output()) ?? [];
     const password = (await readFile(passFile, 'utf8')).trim().split(':').at(-1) ?? '';
     expect(password.length).toBeGreaterThan(20);

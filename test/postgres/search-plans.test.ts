@@ -1,4 +1,4 @@
-// What searches cost on 200 thousand objects, in buffers, as the service and under generic plans;
+// What searches cost on 100 thousand objects, in buffers, as the service and under generic plans;
 // and that nothing an object may hold keeps it from being indexed.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Statement } from '../../src/postgres/statement.js';
@@ -18,7 +18,7 @@ import { createTestDatabase, type TestConnection, type TestDatabase } from '../s
 import { explain } from '../support/explain.js';
 import { fillSearchableObjects } from '../support/searchable-objects.js';
 
-const OBJECTS = 200_000;
+const OBJECTS = 100_000;
 const FILL_TIMEOUT_MS = 180_000;
 /** What is read beside rows: the project, and the upper pages of the indexes. */
 const FEW = 40;

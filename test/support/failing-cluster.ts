@@ -207,22 +207,26 @@ async function rejoinNaively(cluster: EmbeddedCluster, name: string): Promise<vo
 
 async function mend(cluster: EmbeddedCluster): Promise<void> {
   const { primary } = cluster;
-  for (const node of cluster.nodes.filter(({ isRunning }) => isRunning)) {
-    await node.signal('SIGCONT');
-  }
+  const alive = cluster.nodes.filter(({ isRunning }) => isRunning);
+  await Promise.all(alive.map((node) => node.signal('SIGCONT')));
   if (!primary.isRunning) await cluster.restart(primary.name);
-  for (const node of cluster.nodes.filter(({ isRunning }) => isRunning)) {
-    await node.query('alter system reset all');
-    await node.reload();
-    if (node.role === 'standby') await node.query('select pg_wal_replay_resume()');
-  }
+  // On one connection each, and all at once: it is done before every test.
+  const running = cluster.nodes.filter(({ isRunning }) => isRunning);
+  await Promise.all(
+    running.map((node) =>
+      node.connect(async (sql) => {
+        await sql('alter system reset all');
+        await sql('select pg_reload_conf()');
+        if (node.role === 'standby') await sql('select pg_wal_replay_resume()');
+      }),
+    ),
+  );
   // One that has diverged connects again and again, and never streams.
   const following = await primary.query<{ name: string }>(
     "select application_name as name from pg_stat_replication where state = 'streaming'",
   );
   const names = following.map(({ name }) => name);
-  for (const { name } of cluster.standbys) {
-    if (!names.includes(name)) await cluster.rejoin(name);
-  }
+  const missing = cluster.standbys.filter(({ name }) => !names.includes(name));
+  await Promise.all(missing.map(({ name }) => cluster.rejoin(name)));
   await cluster.waitUntilCaughtUp();
 }

@@ -204,17 +204,22 @@ describe('a stream that is silent', () => {
   it('is neither a slow reader nor a sender without work', async () => {
     const storage = open(1_000);
     const pause = () => until(later(1_300), { timeoutMs: 5_000, what: 'time has passed' });
-    let read = 0;
-    for await (const _ of storage.streamObjects({ prefix: 'send:2' })) {
-      if (read === 0) await pause();
-      read += 1;
+    async function readSlowly(): Promise<number> {
+      let read = 0;
+      for await (const _ of storage.streamObjects({ prefix: 'send:2' })) {
+        if (read === 0) await pause();
+        read += 1;
+      }
+      return read;
     }
-    expect(read).toBe(2);
     async function* slowly() {
       yield batch('a');
       await pause();
       yield batch('b');
     }
-    expect(await collect(storage.ingestObjects(slowly()))).toHaveLength(2);
+    const answered = collect(storage.ingestObjects(slowly()));
+    const [read, answers] = await Promise.all([readSlowly(), answered]);
+    expect(read).toBe(2);
+    expect(answers).toHaveLength(2);
   });
 });
