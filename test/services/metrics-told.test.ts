@@ -223,8 +223,8 @@ describe('metrics for a collector', () => {
     collector.isRefusing = false;
     for (let taken = 0; taken < 3; taken += 1) await collector.nextPush();
     expect(logged.told()).toEqual([
-      [40, 'metrics do not reach their collector'],
-      [30, 'metrics reach their collector again'],
+      ['warn', 'metrics do not reach their collector'],
+      ['info', 'metrics reach their collector again'],
     ]);
     expect(logged.text()).not.toContain('secret');
     expect(logged.text()).toContain('ECONNREFUSED');
