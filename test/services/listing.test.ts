@@ -2,6 +2,7 @@
 import { toBinary } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ListObjectsResponseSchema } from '../../gen/stowage/v1/storage_list_pb.js';
+import { until } from '../../src/lib/wait.js';
 import { prefixCeiling } from '../../src/store/object-keys.js';
 import { doorNames, failure, startService, strong, type TestService } from '../support/service.js';
 
@@ -171,16 +172,21 @@ describe.each(doorNames)('listing through %s', (door) => {
       servedBy = headers.get('stowage-served-by') ?? '';
     };
     const freshness = { demand: { case: 'eventual', value: true } } as const;
-    let items = 0;
-    for await (const message of clients().storage.streamObjects({ freshness }, { onHeader })) {
-      items += message.objects.length;
-      if (message.checkpoint && message.objects.length > 0) {
-        expect(message.checkpoint.role).toBe('standby');
-        expect(message.checkpoint.items).toBe(BigInt(items));
+    const isFromStandby = async () => {
+      let items = 0;
+      const roles = new Set<string>();
+      for await (const message of clients().storage.streamObjects({ freshness }, { onHeader })) {
+        items += message.objects.length;
+        if (message.checkpoint && message.objects.length > 0) {
+          roles.add(message.checkpoint.role);
+          expect(message.checkpoint.items).toBe(BigInt(items));
+        }
       }
-    }
-    expect(servedBy).toMatch(/role=standby/);
-    expect(items).toBe(odd.length + live.length);
+      expect(items).toBe(odd.length + live.length);
+      return servedBy.includes('role=standby') && [...roles].join() === 'standby';
+    };
+    // Standbys that a busy machine keeps from answering a probe are passed by for a moment.
+    await until(isFromStandby, { timeoutMs: 20_000, what: 'a standby streams' });
   });
 
   it('knows no unknown project', async () => {
