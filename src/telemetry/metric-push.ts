@@ -4,26 +4,24 @@
  * collector that is down.
  */
 
-import { type ExportResult, ExportResultCode } from '@opentelemetry/core';
+import type { ExportResult } from '@opentelemetry/core';
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-http';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import type { OtlpSettings } from '../config-telemetry.js';
 import { settlesWithin } from '../lib/interruption.js';
 import type { Logger } from './log.js';
+import { Outage } from './outage.js';
 
 /** How long a push may take, with its repeats; and so how long a stop may wait for one. */
 const pushTimeoutMs = 2000;
-const detailLengthMax = 200;
 
 /** Pushes until it is stopped. */
 export class MetricPush {
   readonly #exporter: OTLPMetricExporter;
   readonly #read: () => Promise<ResourceMetrics>;
-  readonly #collector: string;
-  readonly #logger: Logger | undefined;
+  readonly #outage: Outage;
   readonly #timer: NodeJS.Timeout;
   #running: Promise<void> | undefined;
-  #isDown = false;
 
   /** @param logger is told once when the collector fails, and once when it is back. */
   constructor(
@@ -38,9 +36,7 @@ export class MetricPush {
       timeoutMillis: pushTimeoutMs,
     });
     this.#read = read;
-    // Without what else a URL may have: a password.
-    this.#collector = new URL(base).origin;
-    this.#logger = logger;
+    this.#outage = new Outage('metrics', endpoint, logger);
     this.#timer = setInterval(() => {
       this.#running ??= this.#push().finally(() => {
         this.#running = undefined;
@@ -55,7 +51,7 @@ export class MetricPush {
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     const ending = (this.#running ?? Promise.resolve()).then(() =>
-      this.#isDown ? undefined : this.#push(),
+      this.#outage.isOn ? undefined : this.#push(),
     );
     await settlesWithin(ending, pushTimeoutMs);
     // It waits for what is still on its way, which has a bound of its own.
@@ -69,29 +65,9 @@ export class MetricPush {
       const result = await new Promise<ExportResult>((resolve) => {
         this.#exporter.export(figures, resolve);
       });
-      if (result.code === ExportResultCode.SUCCESS) this.#succeeded();
-      else this.#failed(result.error);
+      this.#outage.note(result.error);
     } catch (error) {
-      this.#failed(error);
+      this.#outage.note(error);
     }
   }
-
-  #succeeded(): void {
-    if (!this.#isDown) return;
-    this.#isDown = false;
-    this.#logger?.info({ collector: this.#collector }, 'metrics reach their collector again');
-  }
-
-  #failed(error: unknown): void {
-    if (this.#isDown) return;
-    this.#isDown = true;
-    const facts = { collector: this.#collector, detail: detailOf(error) };
-    this.#logger?.warn(facts, 'metrics do not reach their collector');
-  }
-}
-
-/** Not the error itself, which has all that the collector answered. */
-function detailOf(error: unknown): string {
-  const { message = '', code = '' } = (error ?? {}) as { message?: string; code?: unknown };
-  return `${message || 'no answer'} ${String(code)}`.trim().slice(0, detailLengthMax);
 }

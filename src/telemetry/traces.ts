@@ -15,6 +15,7 @@ import { settlesWithin } from '../lib/interruption.js';
 import { onCallStarted } from './events.js';
 import { listen } from './listen.js';
 import type { Logger } from './log.js';
+import { Outage } from './outage.js';
 import { resourceNamed } from './resource.js';
 import { CallSpans, type StatementEnded } from './spans.js';
 import { WatchedExporter } from './watched-exporter.js';
@@ -48,11 +49,12 @@ export function startTraces(settings: TraceSettings, logger: Logger | undefined)
     headers: { ...otlp.headers },
     timeoutMillis: exportTimeoutMs,
   });
+  const outage = new Outage('traces', otlp.endpoint, logger);
   const provider = new BasicTracerProvider({
     resource: resourceNamed(serviceName),
     sampler: new AlwaysOnSampler(),
     spanProcessors: [
-      new BatchSpanProcessor(new WatchedExporter(exporter, logger), {
+      new BatchSpanProcessor(new WatchedExporter(exporter, outage), {
         maxQueueSize: queueMax,
         maxExportBatchSize: batchMax,
         scheduledDelayMillis: batchDelayMs,

@@ -223,7 +223,7 @@ describe('metrics for a collector', () => {
     collector.isRefusing = false;
     for (let taken = 0; taken < 3; taken += 1) await collector.nextPush();
     expect(logged.told()).toEqual([
-      ['warn', 'metrics do not reach their collector'],
+      ['warn', 'metrics are lost'],
       ['info', 'metrics reach their collector again'],
     ]);
     expect(logged.text()).not.toContain('secret');
