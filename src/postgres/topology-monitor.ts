@@ -6,7 +6,7 @@
 import type { PostgresSettings } from '../config.js';
 import { StowageError } from '../errors.js';
 import { type Deferred, deferred } from '../lib/deferred.js';
-import { type Interruption, type Limits, within } from '../lib/interruption.js';
+import { type Interruption, type Limits, NEVER, within } from '../lib/interruption.js';
 import type { SeverScope } from './connections.js';
 import { recordAcceptance, recordTimeline } from './control.sql.js';
 import { type NodeAddress, nodeName } from './driver.js';
@@ -129,7 +129,21 @@ export class TopologyMonitor {
       topologyChannel.publish(change);
     }
     for (const effect of effects) this.#do(effect);
+    if (!sameHistory(former.history, topology.history)) this.#settle();
     if (transitions.length > 0 || hasMoved(former, topology, event)) this.#wakeWaiters();
+  }
+
+  /**
+   * Standbys are unknown until a new timeline's row has reached them, which takes moments: they are
+   * asked more often for one interval, so that reads leave the primary as soon as they may.
+   */
+  #settle(): void {
+    const isSettled = ({ nodes }: Topology) =>
+      [...nodes.values()].every(({ state }) => state !== 'unknown') || undefined;
+    const deadlineMs = performance.now() + this.#settings.probeIntervalMs;
+    const limits = { signal: NEVER, deadlineMs };
+    // Nobody waits for it: where there is no place for one more to wait, the next beat will do.
+    this.until(isSettled, SETTLE_INTERVAL_MS, limits).catch(() => undefined);
   }
 
   #wakeWaiters(): void {
@@ -253,6 +267,7 @@ export class TopologyMonitor {
 
 const REFUSED_RETRY_DELAY_MS = 500;
 const ACCEPT_INTERVAL_MS = 50;
+const SETTLE_INTERVAL_MS = 20;
 const SEVERAL_CLAIM =
   'Several nodes take writes on the timeline and nothing tells which is right; stop all but one.';
 

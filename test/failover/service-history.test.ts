@@ -1,10 +1,12 @@
 /** A server whose nodes have parted: what is lost, and who has it still, is shown to nobody. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { FenceReason } from '../../src/client/index.js';
+import { FenceReason, NodeState } from '../../src/client/index.js';
+import { until } from '../../src/lib/wait.js';
+import { createTestDatabase } from '../support/database.js';
 import { useFailingService } from '../support/failing-service.js';
 import { objectOf } from '../support/load.js';
 import { startTestRouter } from '../support/router.js';
-import { failure } from '../support/service.js';
+import { failure, openServer } from '../support/service.js';
 import type { Told } from '../support/transitions.js';
 
 const test = useFailingService();
@@ -246,6 +248,24 @@ describe('A server whose standbys stand still', () => {
     const reading = readAt('resumed', token);
     await nodes.cluster.resumeReplay(first);
     expect(await reading).toBe(first);
+  });
+
+  it('knows them as soon as they have the row of its timeline, however slow its beat', async () => {
+    await using database = await createTestDatabase(nodes.cluster.superuserUrl());
+    await nodes.cluster.waitUntilCaughtUp();
+    await pauseAll();
+    const addresses = nodes.cluster.nodes.map(({ name }) => nodes.addressOf(name));
+    await using server = await openServer(database, addresses, {
+      STOWAGE_PROBE_INTERVAL_MS: '60000',
+    });
+    const states = async () => {
+      const { topology } = await server.doors.gRPC.cluster.getTopology({});
+      return topology?.nodes.map(({ state }) => NodeState[state]).sort();
+    };
+    expect(await states()).toEqual(['PRIMARY', 'UNKNOWN', 'UNKNOWN']);
+    for (const name of standbyNames()) await nodes.cluster.resumeReplay(name);
+    const areKnown = async () => `${await states()}` === 'PRIMARY,STANDBY,STANDBY';
+    await until(areKnown, { timeoutMs: 20_000, what: 'the standbys are known' });
   });
 
   it('says STANDBY_BEHIND when there is no primary to ask', async () => {

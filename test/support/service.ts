@@ -2,6 +2,7 @@
 import { type Client, ConnectError, createClient, type Transport } from '@connectrpc/connect';
 import { createConnectTransport, Http2SessionManager } from '@connectrpc/connect-node';
 import { AdminService } from '../../gen/stowage/v1/admin_service_pb.js';
+import { NodeState } from '../../gen/stowage/v1/cluster_pb.js';
 import { ClusterService } from '../../gen/stowage/v1/cluster_service_pb.js';
 import { ProjectService } from '../../gen/stowage/v1/project_service_pb.js';
 import { StorageService } from '../../gen/stowage/v1/storage_service_pb.js';
@@ -46,7 +47,10 @@ export interface TestService extends OpenServer {
     text: string,
     values?: readonly unknown[],
   ): Promise<Row[]>;
-  /** Resolves once every standby has replayed what the primary had flushed at the call. */
+  /**
+   * Resolves once every standby has replayed what the primary had flushed at the call, and the
+   * server takes it for one that may be read.
+   */
   waitUntilCaughtUp(): Promise<void>;
 }
 
@@ -122,7 +126,10 @@ export async function startService(
     ...opened,
     database,
     sql: (text, values) => connection.query(text, values),
-    waitUntilCaughtUp: caughtUp,
+    waitUntilCaughtUp: async () => {
+      await caughtUp();
+      await untilKnown(opened.doors.gRPC.cluster, cluster);
+    },
     async [Symbol.asyncDispose]() {
       await opened[Symbol.asyncDispose]();
       await database.drop();
@@ -156,6 +163,28 @@ async function waitForStandbys(
     await standby.end();
   }
 }
+
+/** A standby that has come up, or was doubted for a moment, is read after its next probe only. */
+async function untilKnown(
+  { getTopology }: Clients['cluster'],
+  { nodes }: Pick<SharedCluster, 'nodes'>,
+): Promise<void> {
+  const standbys = new Set(
+    nodes.filter(({ role }) => role === 'standby').map(({ host, port }) => `${host}:${port}`),
+  );
+  const areKnown = async () => {
+    const { topology } = await getTopology({});
+    const ours = topology?.nodes.filter(({ name }) => standbys.has(name)) ?? [];
+    return ours.every(({ state, doubted }) => READABLE.has(state) && !doubted);
+  };
+  await until(areKnown, { timeoutMs: 30_000, what: 'the server takes the standbys for such' });
+}
+
+const READABLE: ReadonlySet<NodeState> = new Set([
+  NodeState.STANDBY,
+  NodeState.LAGGING,
+  NodeState.DRAINING,
+]);
 
 /** Resolves once a call of the RPC waits for a lock in the service's database. */
 export async function untilWaiting(service: TestService, rpc: string): Promise<void> {
