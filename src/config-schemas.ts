@@ -54,6 +54,15 @@ export const list = z.string().transform((text) =>
     .filter((item) => item !== ''),
 );
 
+/** A key of AES-256: 32 bytes in Base64. */
+export const secretsKey = parsed((text): Uint8Array => {
+  const bytes = Buffer.from(text, 'base64');
+  if (bytes.length !== 32 || bytes.toString('base64') !== text) {
+    throw new Error('must be 32 bytes in Base64, as `openssl rand -base64 32` gives');
+  }
+  return bytes;
+});
+
 /** A share, 0 to 1. */
 export const ratio = z
   .string()
@@ -105,4 +114,15 @@ export const token = z
 /** Whether only this machine can reach an address. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
+}
+
+/** Every mistake of the environment in one message that repeats no secret. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(`settings are wrong:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
+    this.problems = problems;
+  }
 }

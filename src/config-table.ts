@@ -13,6 +13,7 @@ import {
   list,
   parsed,
   ratio,
+  secretsKey,
   token,
 } from './config-schemas.js';
 import { parseDatabaseUrl } from './lib/database-url.js';
@@ -356,4 +357,29 @@ export const configTable = {
     'How long the answer of a write with a `request_id` is kept for repeats. The same for all ' +
       'servers of a database: the shortest of them counts.',
   ),
+  STOWAGE_AUDIT_MUTATIONS: setting({
+    schema: flag,
+    default: 'true',
+    unit: 'true or false',
+    help: 'Whether every write appends an audit event of its own, in the same commit.',
+  }),
+  STOWAGE_AUDIT_LATE_EVENTS: setting({
+    schema: flag,
+    default: 'false',
+    unit: 'true or false',
+    help: 'Whether events for months that are sealed are taken; such a month is sealed again.',
+  }),
+  STOWAGE_AUDIT_SEAL_DAYS: count(
+    35,
+    1,
+    3_650,
+    'days',
+    'How long after its end, or after it was made, a month of the audit trail is sealed.',
+  ),
+  STOWAGE_SECRETS_KEY: setting({
+    schema: secretsKey,
+    unit: 'Base64',
+    help: 'What encrypts the secrets of hooks: 32 random bytes. Unset: no hook can have one.',
+    secret: true,
+  }),
 } as const satisfies Record<string, Setting>;

@@ -4,6 +4,7 @@
  */
 
 import type { z } from 'zod';
+import { type KeepingSettings, keepingSettings } from './config-keeping.js';
 import {
   type FoundPassword,
   type Login,
@@ -16,13 +17,13 @@ import {
   type SettingFiles,
   systemFiles,
 } from './config-password.js';
-import { isLoopback } from './config-schemas.js';
+import { ConfigError, isLoopback } from './config-schemas.js';
 import { type Address, configTable, type LogLevel } from './config-table.js';
 import { type TelemetrySettings, telemetrySettings } from './config-telemetry.js';
 import { type DatabaseTarget, parseNodes, parseNodesFile } from './lib/database-url.js';
 import type { Pooler } from './lib/database-url-parameters.js';
 
-export { isLoopback } from './config-schemas.js';
+export { ConfigError, isLoopback } from './config-schemas.js';
 export { type Address, configTable, type LogLevel } from './config-table.js';
 
 /** How to reach PostgreSQL and how much of it to use; every field is a setting. */
@@ -95,8 +96,6 @@ export interface ServerSettings {
   readonly shutdownGraceMs: number;
   /** How old a connection of door 1 grows before it is asked to come again. */
   readonly connectionAgeMaxMs: number;
-  /** How long answers are kept for repeats of a request id; default 24. */
-  readonly requestLogHours: number;
 }
 
 /** Everything that is set, parsed and checked. */
@@ -115,17 +114,7 @@ export interface Config {
   readonly migrate: boolean;
   readonly logLevel: LogLevel;
   readonly telemetry: TelemetrySettings;
-}
-
-/** Every mistake of the environment in one message that repeats no secret. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-  readonly problems: readonly string[];
-
-  constructor(problems: readonly string[]) {
-    super(`settings are wrong:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
-    this.problems = problems;
-  }
+  readonly keeping: KeepingSettings;
 }
 
 type Key = keyof typeof configTable;
@@ -189,6 +178,7 @@ export function parseConfig(environment: Environment, files: SettingFiles = syst
     migrate: known(values.STOWAGE_MIGRATE),
     logLevel: known(values.STOWAGE_LOG_LEVEL),
     telemetry: Object.freeze(telemetry),
+    keeping: Object.freeze(keepingSettings(values)),
   });
 }
 
@@ -379,7 +369,6 @@ function serverSettings(values: Values, problems: string[], read: ReadNamed): Se
     streamHeartbeatMs: known(values.STOWAGE_STREAM_HEARTBEAT_MS),
     shutdownGraceMs: known(values.STOWAGE_SHUTDOWN_GRACE_MS),
     connectionAgeMaxMs: known(values.STOWAGE_CONNECTION_AGE_MAX_MS),
-    requestLogHours: known(values.STOWAGE_REQUEST_LOG_HOURS),
   };
 }
 

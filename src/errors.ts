@@ -63,7 +63,7 @@ export const errorTable: Readonly<Record<Reason, ErrorRow>> = {
   EVENT_TIME_OUT_OF_RANGE: row(
     Code.OUT_OF_RANGE,
     'never',
-    'The event is too old, too far ahead, or its month is sealed.',
+    'The event is too old, too far ahead, or its month is sealed; it is not appended.',
   ),
   SCHEMA_MISMATCH: row(
     Code.FAILED_PRECONDITION,
@@ -220,6 +220,16 @@ export const errorTable: Readonly<Record<Reason, ErrorRow>> = {
     Code.FAILED_PRECONDITION,
     'never',
     'This server has no login that owns the schema; set STOWAGE_ADMIN_URL.',
+  ),
+  ONLY_VERSION: row(
+    Code.FAILED_PRECONDITION,
+    'never',
+    'It is the only version of the object; delete or purge the object instead.',
+  ),
+  SECRET_KEY_MISSING: row(
+    Code.FAILED_PRECONDITION,
+    'never',
+    'The server has no key to encrypt secrets with; set STOWAGE_SECRETS_KEY there.',
   ),
   CANCELLED: row(Code.CANCELLED, 'same_request_id', 'The caller cancelled the call.'),
 };

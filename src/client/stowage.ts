@@ -2,9 +2,12 @@
 
 import type { Client } from '@connectrpc/connect';
 import { AdminService } from '../../gen/stowage/v1/admin_service_pb.js';
+import { AuditService } from '../../gen/stowage/v1/audit_service_pb.js';
 import { ClusterService } from '../../gen/stowage/v1/cluster_service_pb.js';
+import { HookService } from '../../gen/stowage/v1/hook_service_pb.js';
 import { ProjectService } from '../../gen/stowage/v1/project_service_pb.js';
 import { StorageService } from '../../gen/stowage/v1/storage_service_pb.js';
+import { VersionService } from '../../gen/stowage/v1/version_service_pb.js';
 import { createClient } from './client.js';
 import type { TransportOptions } from './options.js';
 import { createTransport, type StowageTransport } from './transport.js';
@@ -15,6 +18,12 @@ export interface Stowage
     Pick<StowageTransport, 'state' | 'onStateChange' | 'ready' | 'close'> {
   /** Objects. */
   readonly storage: Client<typeof StorageService>;
+  /** Versions of objects. */
+  readonly versions: Client<typeof VersionService>;
+  /** The audit trail. */
+  readonly audit: Client<typeof AuditService>;
+  /** Hooks and their executions. */
+  readonly hooks: Client<typeof HookService>;
   /** Projects. */
   readonly projects: Client<typeof ProjectService>;
   /** The database nodes behind the server. */
@@ -36,6 +45,9 @@ export function createStowage(options: TransportOptions): Stowage {
   const transport = createTransport(options);
   return {
     storage: createClient(StorageService, transport),
+    versions: createClient(VersionService, transport),
+    audit: createClient(AuditService, transport),
+    hooks: createClient(HookService, transport),
     projects: createClient(ProjectService, transport),
     cluster: createClient(ClusterService, transport),
     admin: createClient(AdminService, transport),

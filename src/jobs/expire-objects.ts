@@ -3,7 +3,7 @@
  * audited like a caller's.
  */
 
-import type { Router } from '../postgres/router-api.js';
+import type { Writer } from '../store/commit.js';
 import { expireObjects, projectsWithDue } from '../store/expire-objects.js';
 import { isElected, jobCall } from './election.js';
 import type { Job } from './job.js';
@@ -18,7 +18,7 @@ const COMMITS_MAX = 100;
  * The job: what is due goes within a minute, or 100,000 objects a run where more is. A commit for
  * each project in turn, so that one with a million due objects does not hold up the others.
  */
-export function expireObjectsJob(router: Router): Job {
+export function expireObjectsJob(writer: Writer): Job {
   /** The project whose turn was last, also where a run ended amid them. */
   let after = '';
   return {
@@ -28,12 +28,12 @@ export function expireObjectsJob(router: Router): Job {
       // A pass that begins amid the projects says nothing of those before.
       let isWorthAPass = after !== '';
       for (let left = COMMITS_MAX; left > 0 && !signal.aborted; ) {
-        const projects = await projectsWithDue(router, jobCall(NAME, signal), after);
+        const projects = await projectsWithDue(writer.router, jobCall(NAME, signal), after);
         for (const project of projects.slice(0, left)) {
           const call = { ...jobCall(NAME, signal), project };
           // Before its turn: one that fails must not be the first of every run, before all others.
           after = project;
-          const expired = await expireObjects(router, call, (own) => isElected(own, NAME));
+          const expired = await expireObjects(writer, call, (own) => isElected(own, NAME));
           // Another server is at it, and goes on.
           if (expired === undefined) return;
           isWorthAPass ||= expired > 0;

@@ -1,6 +1,6 @@
 /** All jobs of a server, started and stopped as one. */
 
-import type { ServerSettings } from '../config.js';
+import type { KeepingSettings } from '../config-keeping.js';
 import type { Router } from '../postgres/router-api.js';
 import { cleanRequestLogJob } from './clean-request-log.js';
 import { ensurePartitionsJob } from './ensure-partitions.js';
@@ -8,15 +8,12 @@ import { expireObjectsJob } from './expire-objects.js';
 import { createRunningJob, type Job, type JobOptions, type RunningJob } from './job.js';
 import { noteTimelineJob } from './note-timeline.js';
 
-/** What of the settings bears on jobs. */
-export type JobSettings = Pick<ServerSettings, 'requestLogHours'>;
-
 /** Every job there is. */
-export function allJobs(router: Router, { requestLogHours }: JobSettings): readonly Job[] {
+export function allJobs(router: Router, keeping: KeepingSettings): readonly Job[] {
   return [
     ensurePartitionsJob(router),
-    cleanRequestLogJob(router, requestLogHours),
-    expireObjectsJob(router),
+    cleanRequestLogJob(router, keeping.requestLogHours),
+    expireObjectsJob({ router, keeping }),
     noteTimelineJob(router),
   ];
 }
@@ -24,10 +21,10 @@ export function allJobs(router: Router, { requestLogHours }: JobSettings): reado
 /** All jobs as one: started together, stopped together, each in its own time. */
 export function createJobs(
   router: Router,
-  settings: JobSettings,
+  keeping: KeepingSettings,
   options: JobOptions = {},
 ): RunningJob {
-  const jobs = allJobs(router, settings).map((job) => createRunningJob(job, options));
+  const jobs = allJobs(router, keeping).map((job) => createRunningJob(job, options));
   return {
     start() {
       for (const job of jobs) job.start();

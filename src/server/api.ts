@@ -1,5 +1,6 @@
 /** Every service that a server offers, over its router. */
 
+import type { KeepingSettings } from '../config-keeping.js';
 import type { RouterHandle } from '../postgres/router-handle.js';
 import type { ServiceDefinition } from '../services/handler.js';
 import { createServices } from '../services/index.js';
@@ -14,6 +15,7 @@ export interface ApiParts {
   readonly maintenance: AdminStore['maintenance'];
   readonly log: Log | undefined;
   readonly heartbeatMs: number;
+  readonly keeping: KeepingSettings;
   /** Aborted when the server is told to stop. */
   readonly stopping: AbortSignal;
 }
@@ -25,6 +27,7 @@ export function createApi({
   maintenance,
   log,
   heartbeatMs,
+  keeping,
   stopping,
 }: ApiParts): ServiceDefinition[] {
   return createServices({
@@ -39,6 +42,7 @@ export function createApi({
     health: reporter,
     sealer: router.sealer,
     heartbeatMs,
+    keeping,
     maintenance,
     logLevel: {
       get: () => log?.level ?? 'silent',

@@ -44,7 +44,7 @@ export interface RunningServer {
 }
 
 /** What of the settings a server is made of. */
-export type RunSettings = Pick<Config, 'postgres' | 'server' | 'telemetry' | 'admin'>;
+export type RunSettings = Pick<Config, 'postgres' | 'server' | 'telemetry' | 'admin' | 'keeping'>;
 
 /** What a server is started with beside its settings. */
 export interface StartOptions {
@@ -64,7 +64,7 @@ export interface StartOptions {
  *   address is taken
  */
 export async function startServer(
-  { postgres, server, admin, telemetry }: RunSettings,
+  { postgres, server, admin, telemetry, keeping }: RunSettings,
   options: StartOptions = {},
 ): Promise<RunningServer> {
   const { onWaiting = () => undefined, makeRouter = createRouter, log, version = '' } = options;
@@ -80,7 +80,7 @@ export async function startServer(
     const pipeline = new Pipeline(server);
     outside = await openOutside(telemetry, { router, pipeline, log });
     const maintenance = createMaintenance(admin);
-    const parts = { router, pipeline, outside, maintenance, log, version };
+    const parts = { router, pipeline, outside, maintenance, keeping, log, version };
     const reloader = new Reloader(router, postgres, server.shutdownGraceMs);
     return { ...(await serve(server, parts)), reload: (read) => reloader.reload(read) };
   } catch (error) {
@@ -96,12 +96,13 @@ interface Parts {
   readonly pipeline: Pipeline;
   readonly outside: Outside;
   readonly maintenance: ReturnType<typeof createMaintenance>;
+  readonly keeping: RunSettings['keeping'];
   readonly version: string;
 }
 
 async function serve(
   settings: RunSettings['server'],
-  { router, pipeline, outside, maintenance, log, version }: Parts,
+  { router, pipeline, outside, maintenance, keeping, log, version }: Parts,
 ): Promise<Omit<RunningServer, 'reload'>> {
   const stopping = new AbortController();
   const { signal } = stopping;
@@ -111,7 +112,8 @@ async function serve(
     signal,
   });
   const { streamHeartbeatMs: heartbeatMs, authToken } = settings;
-  const api = createApi({ router, reporter, maintenance, log, heartbeatMs, stopping: signal });
+  const told = { log, heartbeatMs, stopping: signal };
+  const api = createApi({ router, reporter, maintenance, keeping, ...told });
   const health = new Health(
     healthSource(router),
     api.map(({ descriptor }) => descriptor.typeName),
@@ -124,7 +126,7 @@ async function serve(
     authToken,
   );
   const doors = await openDoors(settings, services, pipeline, pages);
-  const jobs = createJobs(router, settings);
+  const jobs = createJobs(router, keeping);
   jobs.start();
   let closing: Promise<void> | undefined;
   const [grpc, connect] = doors;

@@ -48,7 +48,8 @@ export const readRequest = statement<{
 /**
  * Last of every write: the change feed, the audit trail and the answer, in one round trip. The
  * arrays have one element a change, sorted by key, so that `seq` is drawn in key order while the
- * rows are locked. An operation that changes no resource has a row of the audit trail alone.
+ * rows are locked. An operation that changes no resource has a row of the audit trail alone; $18 is
+ * false where writes are not audited.
  */
 export const closeCommit = statement<Record<string, never>>({
   name: 'close-commit',
@@ -73,6 +74,7 @@ export const closeCommit = statement<Record<string, never>>({
       from (select audit_id, object_key, version_id, null::jsonb as metadata from changed
             union all
             select $17::uuid, null, null, $16::jsonb where $16::jsonb is not null) as done
+      where $18::boolean
     )
     update request_log set response = $5::bytea
     where project_id = $1 and principal = $2 and request_id = $3::uuid`,

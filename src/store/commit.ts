@@ -8,10 +8,11 @@ import { v7 as uuid } from 'uuid';
 import { StowageError } from '../errors.js';
 import { canonicalJson, type JsonMap } from '../lib/canonical-json.js';
 import type { Call } from '../postgres/call.js';
-import type { Router, Transaction } from '../postgres/router-api.js';
+import type { Transaction } from '../postgres/router-api.js';
 import { closeCommit, openCommit, readRequest } from './commit.sql.js';
 import { type CommitInDoubtEvent, commitInDoubtChannel } from './events.js';
 import { indexForSearch } from './search-index.js';
+import type { Store } from './store.js';
 
 /** One change of one resource: a reference for the change feed, not an image. */
 export interface Change {
@@ -21,6 +22,9 @@ export interface Change {
     | 'object.deleted'
     | 'object.undeleted'
     | 'object.purged'
+    | 'version.created'
+    | 'version.updated'
+    | 'version.deleted'
     | 'project.created'
     | 'project.updated'
     | 'project.deleted';
@@ -70,6 +74,9 @@ export interface CommitResult<Response extends DescMessage> {
   readonly token: string;
 }
 
+/** What a commit is made on, and whether it appends an audit event of its own. */
+export type Writer = Pick<Store, 'router' | 'keeping'>;
+
 /** How often one call claims its request id to settle a commit in doubt. */
 const CLAIMS_MAX = 3;
 
@@ -88,7 +95,7 @@ interface Claim {
  * could not be settled, and what `write` and the router throw.
  */
 export async function commit<Response extends DescMessage>(
-  router: Router,
+  writer: Writer,
   call: Call,
   mutation: Mutation<Response>,
 ): Promise<CommitResult<Response>> {
@@ -103,7 +110,7 @@ export async function commit<Response extends DescMessage>(
   for (let claims = 0; ; claims += 1) {
     const claim: Claim = { isMade: false };
     try {
-      const result = await commitOnce(router, call, mutation, claim);
+      const result = await commitOnce(writer, call, mutation, claim);
       settled(claim.isMade ? 'repeated' : 'answered');
       return result;
     } catch (error) {
@@ -146,7 +153,7 @@ function unsettled(cause: unknown): StowageError {
 
 /** Runs the mutation in one transaction; may be called again, as may `mutation.write`. */
 async function commitOnce<Response extends DescMessage>(
-  router: Router,
+  { router, keeping }: Writer,
   call: Call,
   mutation: Mutation<Response>,
   claim: Claim,
@@ -169,7 +176,8 @@ async function commitOnce<Response extends DescMessage>(
     const isDone = written.changes.length > 0 || written.operation !== undefined;
     if (isDone || requestId !== null) {
       const response = toBinary(mutation.responseSchema, written.response);
-      await transaction.run(closeCommit, closing(call, mutation, requestId, response, written));
+      const params = closing(call, mutation, requestId, response, written);
+      await transaction.run(closeCommit, [...params, keeping.auditMutations]);
     }
     return written.response;
   });

@@ -61,7 +61,7 @@ export function removeObject(
   request: DeleteObjectRequest,
 ): Promise<CommitResult<typeof DeleteObjectResponseSchema>> {
   const { objectKey, ifMatchEtag, ifRevision, allowMissing } = request;
-  return commit(store.router, call, {
+  return commit(store, call, {
     action: 'DELETE_OBJECT',
     requestId: request.requestId,
     digest: () => digestOf(asked(request)),
@@ -99,7 +99,7 @@ export function removeObjects(
 ): Promise<CommitResult<typeof BatchDeleteObjectsResponseSchema>> {
   const deletions = request.requests.map(readDeletion);
   const sorted = sortInputs(deletions).map(({ objectKey }) => objectKey);
-  return commit(store.router, call, {
+  return commit(store, call, {
     action: 'DELETE_OBJECT',
     requestId: request.requestId,
     digest: () => digestOf(...request.requests.map(asked)),
@@ -154,7 +154,7 @@ export function undeleteObject(
   request: UndeleteObjectRequest,
 ): Promise<CommitResult<typeof UndeleteObjectResponseSchema>> {
   const { objectKey, ifRevision } = request;
-  return commit(store.router, call, {
+  return commit(store, call, {
     action: 'UNDELETE_OBJECT',
     requestId: request.requestId,
     digest: () => digestOf(objectKey, ifRevision?.toString() ?? null),

@@ -4,7 +4,7 @@ import { create } from '@bufbuild/protobuf';
 import { PurgeObjectsResponseSchema } from '../../gen/stowage/v1/storage_purge_pb.js';
 import type { Call } from '../postgres/call.js';
 import type { Router, Transaction } from '../postgres/router-api.js';
-import { commit } from './commit.js';
+import { commit, type Writer } from './commit.js';
 import type { PurgeCriteria } from './purge-criteria.js';
 import { purgeMatching } from './purge-objects.js';
 import { dueProjects, lockDoomedOrSkip } from './purge-objects.sql.js';
@@ -37,12 +37,12 @@ export async function projectsWithDue(
  * @throws StowageError as `commit` does.
  */
 export async function expireObjects(
-  router: Router,
+  writer: Writer,
   call: Call,
   mayWrite: (transaction: Transaction) => Promise<boolean>,
 ): Promise<number | undefined> {
   let isAllowed = false;
-  const { response } = await commit(router, call, {
+  const { response } = await commit(writer, call, {
     action: 'PURGE_OBJECT',
     requestId: '',
     digest: () => new Uint8Array(),

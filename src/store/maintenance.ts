@@ -47,12 +47,12 @@ export async function cancelMaintenance(
 }
 
 async function trace(
-  { router }: AdminStore,
+  store: AdminStore,
   call: Call,
   action: string,
   operation: JsonMap,
 ): Promise<void> {
-  await commit(router, call, {
+  await commit(store, call, {
     action,
     requestId: '',
     digest: () => digestOf(operation),

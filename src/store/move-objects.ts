@@ -112,7 +112,7 @@ export function moveObject(
     throw invalidField('destination_key', 'is the source_key; name another one');
   }
   const move = { sourceKey, destinationKey };
-  return commit(store.router, call, {
+  return commit(store, call, {
     action: 'MOVE_OBJECT',
     requestId: request.requestId,
     digest: () =>

@@ -40,7 +40,7 @@ export async function movePrefix(
   }
   const args = [sourcePrefix, destinationPrefix];
   const { lastKey } = await openPosition(store.sealer, call, args, resumeToken);
-  return commit(store.router, call, {
+  return commit(store, call, {
     action: 'MOVE_OBJECT',
     requestId: request.requestId,
     digest: () => digestOf(sourcePrefix, destinationPrefix, resumeToken),

@@ -40,7 +40,7 @@ export function drainNode(
   call: Call,
   { node, requestId }: NodeRequest,
 ): Promise<CommitResult<typeof DrainNodeResponseSchema>> {
-  return commit(store.router, call, {
+  return commit(store, call, {
     action: 'DRAIN_NODE',
     requestId,
     digest: () => digestOf(node),
@@ -65,7 +65,7 @@ export function undrainNode(
   call: Call,
   { node, requestId }: NodeRequest,
 ): Promise<CommitResult<typeof UndrainNodeResponseSchema>> {
-  return commit(store.router, call, {
+  return commit(store, call, {
     action: 'UNDRAIN_NODE',
     requestId,
     digest: () => digestOf(node),

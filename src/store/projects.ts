@@ -71,7 +71,7 @@ export function makeProject(
 ): Promise<CommitResult<typeof CreateProjectResponseSchema>> {
   const { name, language, status, progress } = project;
   const metadata = canonicalJson((project.metadata ?? {}) as JsonMap);
-  return commit(store.router, call, {
+  return commit(store, call, {
     action: 'CREATE_PROJECT',
     requestId,
     digest: () => digestOf(project.project, name, language, status, progress, metadata),
@@ -148,7 +148,7 @@ export function changeProject(
   const paths = checkedPaths(update.paths);
   const { project, ifRevision } = update;
   const metadata = canonicalJson((project.metadata ?? {}) as JsonMap);
-  return commit(store.router, call, {
+  return commit(store, call, {
     action: 'UPDATE_PROJECT',
     requestId: update.requestId,
     digest: () =>
@@ -187,7 +187,7 @@ export function removeProject(
   if (call.project === DEFAULT_PROJECT) {
     throw invalidField('project', 'the project "default" cannot be deleted');
   }
-  return commit(store.router, call, {
+  return commit(store, call, {
     action: 'DELETE_PROJECT',
     requestId,
     digest: () => digestOf(call.project, ifRevision?.toString() ?? null),

@@ -37,7 +37,7 @@ export function purgeObjects(
   call: Call,
   request: PurgeObjectsRequest,
 ): Promise<CommitResult<typeof PurgeObjectsResponseSchema>> {
-  return commit(store.router, call, {
+  return commit(store, call, {
     action: 'PURGE_OBJECT',
     requestId: request.requestId,
     digest: () => digestOf(asked(request)),

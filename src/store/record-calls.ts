@@ -41,7 +41,7 @@ export function recordObject(
   const { object } = request;
   if (object === undefined) throw invalidField('object', 'is required');
   const inputs = [objectInput(object, 'object', request)];
-  return commit(store.router, call, {
+  return commit(store, call, {
     ...recording(request.requestId, inputs),
     responseSchema: RecordObjectResponseSchema,
     write: async (transaction) => {
@@ -90,7 +90,7 @@ export function recordBatch(
     }
     return objectInput(item.object, `${path}.object`, item);
   });
-  return commit(store.router, call, {
+  return commit(store, call, {
     ...recording(request.requestId, inputs),
     responseSchema: BatchRecordObjectsResponseSchema,
     write: async (transaction) => {
@@ -129,7 +129,7 @@ function commitBatch(
   request: IngestObjectsRequest,
 ): Promise<CommitResult<typeof IngestObjectsResponseSchema>> {
   const inputs = request.objects.map((object, at) => objectInput(object, `objects[${at}]`));
-  return commit(store.router, call, {
+  return commit(store, call, {
     ...recording(request.requestId, inputs),
     responseSchema: IngestObjectsResponseSchema,
     write: async (transaction) => {

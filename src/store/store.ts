@@ -1,5 +1,6 @@
 /** What the functions of this room work on. */
 
+import type { KeepingSettings } from '../config-keeping.js';
 import type { Call } from '../postgres/call.js';
 import type { Maintenance } from '../postgres/maintenance.js';
 import type { Router } from '../postgres/router-api.js';
@@ -7,12 +8,14 @@ import type { RouterHandle } from '../postgres/router-handle.js';
 import type { Sealer } from '../postgres/sealed.js';
 import type { HealthReporter } from './health/reporter.js';
 
-/** The database, the maker of page and resume tokens, and what streams are told. */
+/** The database, the maker of page and resume tokens, and what of the settings bears on data. */
 export interface Store {
   readonly router: Router;
   readonly sealer: Sealer;
   /** How long a stream may be silent before it sends a heartbeat, in ms. */
   readonly heartbeatMs: number;
+  /** What is kept of what happens. */
+  readonly keeping: KeepingSettings;
 }
 
 /** A store that also knows the nodes; who only reads and writes data needs none. */

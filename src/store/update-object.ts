@@ -51,7 +51,7 @@ export function updateObject(
 ): Promise<CommitResult<typeof UpdateObjectResponseSchema>> {
   const update = readUpdate(request);
   const { objectKey, mask, given } = update;
-  return commit(store.router, call, {
+  return commit(store, call, {
     action: 'UPDATE_OBJECT',
     requestId: request.requestId,
     digest: () =>

@@ -2,11 +2,12 @@
 import { describe, expect, it } from 'vitest';
 import { expireObjectsJob } from '../../src/jobs/expire-objects.js';
 import { NEVER } from '../../src/lib/interruption.js';
+import { keeping } from '../support/keeping.js';
 import { useRouter } from '../support/use-router.js';
 
 const fixture = useRouter();
 
-const expire = () => expireObjectsJob(fixture.router).run(NEVER);
+const expire = () => expireObjectsJob({ router: fixture.router, keeping }).run(NEVER);
 
 async function keysOf(project: string): Promise<unknown[]> {
   const rows = await fixture.admin.query(
@@ -28,7 +29,9 @@ async function makeDue(project: string, objects: number): Promise<void> {
 
 describe('the expiry job', () => {
   it('comes within half a minute, so that a time is obeyed within a minute', () => {
-    expect(expireObjectsJob(fixture.router).intervalMs).toBeLessThanOrEqual(30_000);
+    expect(expireObjectsJob({ router: fixture.router, keeping }).intervalMs).toBeLessThanOrEqual(
+      30_000,
+    );
   });
 
   it('gives every project its turn while one has a backlog', async () => {
@@ -58,7 +61,7 @@ describe('the expiry job', () => {
       `select from storage_objects where project_id >= 'p-' and project_id < 'p-100' for update`,
     );
     // A hundred commits are a run: the first takes its turns in vain.
-    const job = expireObjectsJob(fixture.router);
+    const job = expireObjectsJob({ router: fixture.router, keeping });
     await job.run(NEVER);
     expect(await keysOf('p-100')).toEqual(['k/000001']);
     await job.run(NEVER);
@@ -77,7 +80,7 @@ describe('the expiry job', () => {
     );
     await makeDue('q-broken', 1);
     await makeDue('r-behind', 1);
-    const job = expireObjectsJob(fixture.router);
+    const job = expireObjectsJob({ router: fixture.router, keeping });
     await expect(job.run(NEVER)).rejects.toThrow();
     await expect(job.run(NEVER)).rejects.toThrow();
     expect(await keysOf('r-behind')).toEqual([]);

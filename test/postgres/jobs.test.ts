@@ -7,17 +7,17 @@ import { noteTimelineJob } from '../../src/jobs/note-timeline.js';
 import { NEVER } from '../../src/lib/interruption.js';
 import type { Router } from '../../src/postgres/router-api.js';
 import { recordRuns } from '../support/job-runs.js';
+import { keeping } from '../support/keeping.js';
 import { useRouter } from '../support/use-router.js';
 
 const fixture = useRouter();
-const settings = { requestLogHours: 24 };
 
 /** The jobs' names and makers, for a router that does not exist yet when tests are named. */
-const contract = allJobs({} as Router, settings).map((job, index) => ({
+const contract = allJobs({} as Router, keeping).map((job, index) => ({
   name: job.name,
   intervalMs: job.intervalMs,
   make: (): Job => {
-    const made = allJobs(fixture.router, settings)[index];
+    const made = allJobs(fixture.router, keeping)[index];
     if (made === undefined) throw new Error('the list of jobs is not constant');
     return made;
   },
@@ -144,7 +144,7 @@ describe('the timeline', () => {
 
 describe('all jobs together', () => {
   it('start and stop as one', async () => {
-    const jobs = createJobs(fixture.router, settings);
+    const jobs = createJobs(fixture.router, keeping);
     const recorded = contract.map(({ name }) => recordRuns(name));
     jobs.start();
     await Promise.all(recorded.map((each) => each.first(1)));

@@ -17,6 +17,7 @@ import {
 import type { Store } from '../../src/store/store.js';
 import { explain } from '../support/explain.js';
 import { fillTables } from '../support/filled-tables.js';
+import { keeping } from '../support/keeping.js';
 import { testCall } from '../support/router.js';
 import { useRouter } from '../support/use-router.js';
 
@@ -72,6 +73,7 @@ const storeOf = (): Store => ({
   router: fixture.router,
   sealer: fixture.router.sealer,
   heartbeatMs: 1000,
+  keeping,
 });
 
 const read = (options: { project?: string; bounds?: StatisticsBounds } = {}) => {

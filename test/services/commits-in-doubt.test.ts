@@ -13,6 +13,7 @@ import { type CommitInDoubtEvent, commitInDoubtChannel } from '../../src/store/e
 import { recordObject } from '../../src/store/record-calls.js';
 import { sharedCluster } from '../support/cluster.js';
 import { createTestDatabase, type TestConnection, type TestDatabase } from '../support/database.js';
+import { keeping } from '../support/keeping.js';
 import { settled, startTestRouter, testCall } from '../support/router.js';
 import { openProxy, type TcpProxy } from '../support/tcp-proxy.js';
 
@@ -62,7 +63,7 @@ describe('A commit in doubt', () => {
   const shutGate = () => admin.query('select pg_advisory_lock($1)', [GATE]);
   const openGate = () => admin.query('select pg_advisory_unlock_all()');
   const record = (requestId: string, objectKey: string, etag = 'a', options = {}) => {
-    const store = { router, sealer: router.sealer, heartbeatMs: 1_000 };
+    const store = { router, sealer: router.sealer, heartbeatMs: 1_000, keeping };
     const object = { objectKey, etag, size: 1n, storageBackend: 's3' };
     const request = create(RecordObjectRequestSchema, { requestId, object });
     return recordObject(store, testCall(options), request);
@@ -167,7 +168,7 @@ describe('A commit in doubt', () => {
 
   it('tells what its claim was refused for, once the id was ours', async () => {
     await shutGate();
-    const store = { router, sealer: router.sealer, heartbeatMs: 1_000 };
+    const store = { router, sealer: router.sealer, heartbeatMs: 1_000, keeping };
     const object = { objectKey: 'taken', etag: 'a', size: 1n, storageBackend: 's3' };
     const requestId = randomUUID();
     const request = create(RecordObjectRequestSchema, { requestId, object, ifAbsent: true });

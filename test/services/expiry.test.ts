@@ -5,6 +5,7 @@ import { NEVER } from '../../src/lib/interruption.js';
 import { until } from '../../src/lib/wait.js';
 import type { RouterHandle } from '../../src/postgres/router-handle.js';
 import { sharedCluster } from '../support/cluster.js';
+import { keeping } from '../support/keeping.js';
 import { startTestRouter } from '../support/router.js';
 import { doorNames, failure, startService, strong, type TestService } from '../support/service.js';
 
@@ -26,7 +27,7 @@ afterAll(async () => {
 /** Runs the job until nothing of the project is due: a run of the server's may be in its way. */
 async function expire(project: string): Promise<void> {
   const isDone = async () => {
-    await expireObjectsJob(router).run(NEVER);
+    await expireObjectsJob({ router: router, keeping }).run(NEVER);
     const due = await service.sql(
       'select from storage_objects where project_id = $1 and purge_at < now()',
       [project],

@@ -33,6 +33,7 @@ import type { Store } from '../../src/store/store.js';
 import { updateObject } from '../../src/store/update-object.js';
 import { sharedCluster } from '../support/cluster.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { keeping } from '../support/keeping.js';
 import { startTestRouter, testCall } from '../support/router.js';
 
 const object = (objectKey: string) => ({ objectKey, etag: 'a', size: 1n, storageBackend: 's3' });
@@ -122,7 +123,7 @@ const mutations: readonly (readonly [string, Mutation])[] = [
     (store, call) => {
       // As an election does that another server holds at the second run.
       let asked = 0;
-      return expireObjects(store.router, call, async () => {
+      return expireObjects(store, call, async () => {
         asked += 1;
         return asked % 2 === 1;
       });
@@ -180,7 +181,7 @@ describe('A mutation that is run twice', () => {
   });
 
   it.each(mutations)('answers as one that is run once: %s', async (name, mutate) => {
-    const store = { sealer: router.sealer, heartbeatMs: 1_000 };
+    const store = { sealer: router.sealer, heartbeatMs: 1_000, keeping };
     const once = await mutate({ ...store, router }, testCall({ project: 'once' }));
     const again = await mutate({ ...store, router: twice(router) }, testCall({ project: 'again' }));
     const inProject = (told: unknown) => JSON.stringify(lasting(told)).replace('again', 'once');

@@ -14,6 +14,7 @@ import {
   type TestConnection,
   type TestDatabase,
 } from '../support/database.js';
+import { keeping } from '../support/keeping.js';
 import { settled, startTestRouter, testCall } from '../support/router.js';
 
 /** More than a first slice has, and more bytes of it than sockets hold. */
@@ -52,7 +53,7 @@ describe('A stream of objects', () => {
   const run = async (onMessage: (messages: number, node: string) => Promise<void>) => {
     // Behind all rows, so that whoever serves has them.
     const { token } = await router.transaction(testCall(), async () => undefined);
-    const store = { router, sealer: router.sealer, heartbeatMs: 60_000 };
+    const store = { router, sealer: router.sealer, heartbeatMs: 60_000, keeping };
     const filter = { prefix: '', storageBackend: '', storageClass: '', showDeleted: false };
     const call = testCall({ timeoutMs: Number.POSITIVE_INFINITY, tokens: [token] });
     const nodes = new Set<string>();

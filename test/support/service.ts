@@ -2,10 +2,13 @@
 import { type Client, ConnectError, createClient, type Transport } from '@connectrpc/connect';
 import { createConnectTransport, Http2SessionManager } from '@connectrpc/connect-node';
 import { AdminService } from '../../gen/stowage/v1/admin_service_pb.js';
+import { AuditService } from '../../gen/stowage/v1/audit_service_pb.js';
 import { NodeState } from '../../gen/stowage/v1/cluster_pb.js';
 import { ClusterService } from '../../gen/stowage/v1/cluster_service_pb.js';
+import { HookService } from '../../gen/stowage/v1/hook_service_pb.js';
 import { ProjectService } from '../../gen/stowage/v1/project_service_pb.js';
 import { StorageService } from '../../gen/stowage/v1/storage_service_pb.js';
+import { VersionService } from '../../gen/stowage/v1/version_service_pb.js';
 import { CallError, createStowage, toStowageError } from '../../src/client/index.js';
 import { parseConfig } from '../../src/config.js';
 import { until } from '../../src/lib/wait.js';
@@ -23,6 +26,9 @@ export const strong = { demand: { case: 'strong', value: true } } as const;
 /** Typed clients of one door. */
 export interface Clients {
   readonly storage: Client<typeof StorageService>;
+  readonly versions: Client<typeof VersionService>;
+  readonly audit: Client<typeof AuditService>;
+  readonly hooks: Client<typeof HookService>;
   readonly projects: Client<typeof ProjectService>;
   readonly cluster: Client<typeof ClusterService>;
   readonly admin: Client<typeof AdminService>;
@@ -139,6 +145,9 @@ export async function startService(
 
 const clientsOf = (transport: Transport): Clients => ({
   storage: createClient(StorageService, transport),
+  versions: createClient(VersionService, transport),
+  audit: createClient(AuditService, transport),
+  hooks: createClient(HookService, transport),
   projects: createClient(ProjectService, transport),
   cluster: createClient(ClusterService, transport),
   admin: createClient(AdminService, transport),

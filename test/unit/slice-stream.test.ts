@@ -11,6 +11,7 @@ import type { Call, Freshness } from '../../src/postgres/call.js';
 import type { Router, StreamOptions } from '../../src/postgres/router-api.js';
 import { systemCall } from '../../src/postgres/system-call.js';
 import { type SliceBatch, type SliceSource, streamSlices } from '../../src/store/slice-stream.js';
+import { keeping } from '../support/keeping.js';
 
 const NUMBERS = 60;
 
@@ -141,7 +142,7 @@ async function run(
   let error: unknown;
   try {
     for await (const bytes of streamSlices(
-      { router, sealer, heartbeatMs: 10_000 },
+      { router, sealer, heartbeatMs: 10_000, keeping },
       call,
       source,
       resumeToken,

@@ -10,6 +10,7 @@ import type { Call } from '../../src/postgres/call.js';
 import type { Router } from '../../src/postgres/router-api.js';
 import { systemCall } from '../../src/postgres/system-call.js';
 import { streamObjects } from '../../src/store/stream-objects.js';
+import { keeping } from '../support/keeping.js';
 
 const item = create(StreamObjectsResponseSchema, { objects: [{ objectKey: 'a' }] });
 const bytes = Buffer.from(toBinary(StreamObjectsResponseSchema, item));
@@ -39,7 +40,11 @@ describe('streamObjects', () => {
     };
     const call = systemCall({ method: 'test', timeoutMs: 10_000 });
     const counts: bigint[] = [];
-    for await (const message of streamObjects({ router, sealer, heartbeatMs: 1 }, call, filter)) {
+    for await (const message of streamObjects(
+      { router, sealer, heartbeatMs: 1, keeping },
+      call,
+      filter,
+    )) {
       const { objects, checkpoint, resumeToken } = fromBinary(StreamObjectsResponseSchema, message);
       counts.push(checkpoint?.items ?? -1n);
       expect(resumeToken).toBe(checkpoint?.items === 0n ? '' : 'token');
@@ -75,7 +80,7 @@ describe('streamObjects', () => {
     } as unknown as Router;
     const sealer = { seal: async () => 'token', open: async () => undefined };
     const call = systemCall({ method: 'test', timeoutMs: 10_000 });
-    const store = { router: slow, sealer, heartbeatMs: 10_000 };
+    const store = { router: slow, sealer, heartbeatMs: 10_000, keeping };
     let summary = '';
     for await (const message of streamObjects(store, call, filter)) {
       summary = fromBinary(StreamObjectsResponseSchema, message).summary?.token ?? summary;

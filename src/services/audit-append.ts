@@ -1,0 +1,14 @@
+/** AuditService: appendEvent, appendEvents, ingestEvents. */
+
+import type { AuditService } from '../../gen/stowage/v1/audit_service_pb.js';
+import type { Store } from '../store/store.js';
+import type { Handlers } from './handler.js';
+import { pending } from './pending.js';
+
+/** Its handlers. */
+export function auditAppendHandlers(_store: Store) {
+  return pending(['appendEvent', 'appendEvents', 'ingestEvents']) as Pick<
+    Handlers<typeof AuditService>,
+    'appendEvent' | 'appendEvents' | 'ingestEvents'
+  >;
+}

@@ -1,0 +1,14 @@
+/** AuditService: listEvents, getUserActivity. */
+
+import type { AuditService } from '../../gen/stowage/v1/audit_service_pb.js';
+import type { Store } from '../store/store.js';
+import type { Handlers } from './handler.js';
+import { pending } from './pending.js';
+
+/** Its handlers. */
+export function auditReadHandlers(_store: Store) {
+  return pending(['listEvents', 'getUserActivity']) as Pick<
+    Handlers<typeof AuditService>,
+    'listEvents' | 'getUserActivity'
+  >;
+}

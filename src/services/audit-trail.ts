@@ -1,0 +1,11 @@
+/** AuditService: listObjectTrail. */
+
+import type { AuditService } from '../../gen/stowage/v1/audit_service_pb.js';
+import type { Store } from '../store/store.js';
+import type { Handlers } from './handler.js';
+import { pending } from './pending.js';
+
+/** Its handlers. */
+export function auditTrailHandlers(_store: Store) {
+  return pending(['listObjectTrail']) as Pick<Handlers<typeof AuditService>, 'listObjectTrail'>;
+}

@@ -1,0 +1,14 @@
+/** VersionService: getVersion, listVersions, diffVersions. */
+
+import type { VersionService } from '../../gen/stowage/v1/version_service_pb.js';
+import type { Store } from '../store/store.js';
+import type { Handlers } from './handler.js';
+import { pending } from './pending.js';
+
+/** Its handlers. */
+export function versionReadHandlers(_store: Store) {
+  return pending(['getVersion', 'listVersions', 'diffVersions']) as Pick<
+    Handlers<typeof VersionService>,
+    'getVersion' | 'listVersions' | 'diffVersions'
+  >;
+}

@@ -1,0 +1,11 @@
+/** VersionService: streamVersions. */
+
+import type { VersionService } from '../../gen/stowage/v1/version_service_pb.js';
+import type { Store } from '../store/store.js';
+import type { Handlers } from './handler.js';
+import { pending } from './pending.js';
+
+/** Its handlers. */
+export function versionStreamHandlers(_store: Store) {
+  return pending(['streamVersions']) as Pick<Handlers<typeof VersionService>, 'streamVersions'>;
+}
