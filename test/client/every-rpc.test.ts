@@ -16,9 +16,11 @@ import {
   RecordOutcome,
   StorageService,
   type Stowage,
+  VersionService,
 } from '../../src/client/index.js';
 import { until } from '../../src/lib/wait.js';
 import { failure, startService, type TestService } from '../support/service.js';
+import { versionRows } from '../support/version-rows.js';
 
 let service: TestService;
 
@@ -320,16 +322,18 @@ const logRows = {
 
 const adminRows = { ...reportRows, ...logRows, ...maintenanceRows };
 
-const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows };
+const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows, ...versionRows };
 
 /** A row for each method of the descriptors: one that is missing has none, and fails. */
-const cases = [StorageService, ProjectService, ClusterService, AdminService].flatMap(
-  ({ methods }) =>
-    methods.map((method: DescMethod) => ({
-      name: `${method.parent.name}/${method.name}`,
-      row: rows[method.localName as never] as Row | undefined,
-    })),
-);
+const cases = [
+  ...[StorageService, ProjectService, ClusterService, AdminService].flatMap(
+    ({ methods }): DescMethod[] => methods,
+  ),
+  ...VersionService.methods.filter(({ localName }) => localName in versionRows),
+].map((method) => ({
+  name: `${method.parent.name}/${method.name}`,
+  row: rows[method.localName as never] as Row | undefined,
+}));
 
 describe.each(Object.entries(doors))('at %s', (door, address) => {
   it.each(cases)('$name is answered', async ({ name, row }) => {
