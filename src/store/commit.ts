@@ -130,7 +130,8 @@ export async function commit<Response extends DescMessage>(
   }
 }
 
-function isInDoubt(error: unknown): boolean {
+/** Whether COMMIT was sent and its answer was lost. */
+export function isInDoubt(error: unknown): boolean {
   return error instanceof StowageError && error.reason === 'COMMIT_OUTCOME_UNKNOWN';
 }
 
@@ -142,7 +143,8 @@ function isSettled(error: unknown, claim: Claim): boolean {
   return error instanceof StowageError && told.includes(error.reason);
 }
 
-function isOver(call: Call): boolean {
+/** Whether the limits of a call are reached. */
+export function isOver(call: Call): boolean {
   return call.signal.aborted || performance.now() >= call.deadlineMs;
 }
 

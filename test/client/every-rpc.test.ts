@@ -8,9 +8,11 @@ import {
 } from '../../gen/stowage/v1/admin_maintenance_pb.js';
 import {
   AdminService,
+  AuditService,
   ClusterService,
   createStowage,
   type DuplicateGroup,
+  HookService,
   LogLevel,
   ProjectService,
   RecordOutcome,
@@ -19,6 +21,7 @@ import {
   VersionService,
 } from '../../src/client/index.js';
 import { until } from '../../src/lib/wait.js';
+import { appendRows } from '../support/append-rows.js';
 import { failure, startService, type TestService } from '../support/service.js';
 import { versionRows } from '../support/version-rows.js';
 
@@ -322,14 +325,17 @@ const logRows = {
 
 const adminRows = { ...reportRows, ...logRows, ...maintenanceRows };
 
-const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows, ...versionRows };
+const keepingRows = { ...appendRows, ...versionRows };
+const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows, ...keepingRows };
 
 /** A row for each method of the descriptors: one that is missing has none, and fails. */
 const cases = [
   ...[StorageService, ProjectService, ClusterService, AdminService].flatMap(
     ({ methods }): DescMethod[] => methods,
   ),
-  ...VersionService.methods.filter(({ localName }) => localName in versionRows),
+  ...[AuditService, HookService, VersionService]
+    .flatMap(({ methods }): DescMethod[] => methods)
+    .filter(({ localName }) => localName in keepingRows),
 ].map((method) => ({
   name: `${method.parent.name}/${method.name}`,
   row: rows[method.localName as never] as Row | undefined,
