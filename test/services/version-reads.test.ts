@@ -2,6 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DifferenceKind } from '../../gen/stowage/v1/version_read_pb.js';
+import { toStowageError } from '../../src/client/index.js';
+import { until } from '../../src/lib/wait.js';
 import {
   doorNames,
   failure,
@@ -22,6 +24,20 @@ afterAll(async () => {
 });
 
 const WRITERS = 32;
+
+/** Repeats a call with a request id for as long as it may be: so many at once may be too many. */
+function insist<T>(call: (requestId: string) => Promise<T>) {
+  const requestId = randomUUID();
+  const attempt = async () => {
+    try {
+      return await call(requestId);
+    } catch (error) {
+      if (toStowageError(error).retry === 'never') throw error;
+      return undefined;
+    }
+  };
+  return until(attempt, { timeoutMs: 30_000, pollMs: 50, what: 'the call is taken' });
+}
 
 describe.each(doorNames)('the history of a key through %s', (door) => {
   const clients = () => service.doors[door];
@@ -177,11 +193,15 @@ describe.each(doorNames)('the history of a key through %s', (door) => {
         const content = { objectKey, versionId, etag: versionId, size: BigInt(at) };
         if (at % 2 === 0) {
           const version = { ...content, isLatest: true };
-          const answer = await clients().versions.recordVersion({ project, version });
+          const answer = await insist((requestId) =>
+            clients().versions.recordVersion({ project, requestId, version }),
+          );
           return answer.version?.isLatest;
         }
         const object = { ...content, storageBackend: 's3' };
-        const answer = await clients().storage.recordObject({ project, object });
+        const answer = await insist((requestId) =>
+          clients().storage.recordObject({ project, requestId, object }),
+        );
         return answer.object?.versionId === versionId;
       }),
     );
