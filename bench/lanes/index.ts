@@ -1,6 +1,7 @@
 /** Every lane, in the order in which they run. A lane is a file of this folder and a line here. */
 
 import type { Lane } from '../frame/lane.js';
+import { append } from './append.js';
 import { exportLane } from './export.js';
 import { failover } from './failover.js';
 import { ingest } from './ingest.js';
@@ -19,6 +20,7 @@ export const lanes: readonly Lane[] = [
   list,
   search,
   ingest,
+  append,
   searchCost,
   router,
   telemetry,

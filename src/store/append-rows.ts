@@ -69,7 +69,7 @@ async function append(
 ): Promise<bigint> {
   const sorted = rows.toSorted(compareRows);
   const params = [project, ...table.settings(keeping), ...columnArrays(sorted)];
-  const [row] = await transaction.run(table.append, params);
+  const [row] = await transaction.runLast(table.append, params);
   if (row?.project_found !== true) throw projectNotFound(project);
   return row.appended;
 }
