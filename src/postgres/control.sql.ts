@@ -53,8 +53,8 @@ export const requireStarted = statement<{ started: number }>({
 });
 
 /**
- * Scope of a transaction that writes, as `read-scope` has it. A flushed LSN covers a commit only from
- * `synchronous_commit = local` upwards, so `off` is raised whoever set it.
+ * Scope of a transaction that writes, as `read-scope` has it. A flushed LSN covers a commit only
+ * from `synchronous_commit = local` upwards, so `off` is raised whoever set it.
  */
 export const writeScope = statement<Identity>({
   name: 'write-scope',

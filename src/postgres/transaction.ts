@@ -128,8 +128,8 @@ export class LeasedTransaction implements Transaction {
   }
 
   /**
-   * Runs a unit that ends in COMMIT. Where the limits are reached it is cancelled: either nothing is
-   * done, or the answer tells that the commit stands.
+   * Runs a unit that ends in COMMIT. Where the limits are reached it is cancelled: either nothing
+   * is done, or the answer tells that the commit stands.
    */
   async #orCancelled(steps: readonly Step[], guards: number): Promise<Observed> {
     const { limits, route } = this.#options;
@@ -147,7 +147,7 @@ export class LeasedTransaction implements Transaction {
     return observed;
   }
 
-  /** Runs a statement, with what is true of each: one after another, told of, fatal where it fails. */
+  /** Runs a statement as each is run: one after another, told of, and fatal where it fails. */
   async #told<Row>(step: StatementStep<Row>, run: (step: Step) => Promise<Row[]>): Promise<Row[]> {
     if (this.#failure !== undefined) throw this.#failure;
     const { name } = step.statement;
