@@ -27,6 +27,10 @@ export interface VersionRow {
   readonly revision: bigint;
 }
 
+/** What a subquery gives that stands for `storage_versions v`. */
+export const FACTS = `project_id, object_key, version_id, size, etag, content_type, last_modified,
+        created_by, metadata, delete_marker, restored_from, created_at, seq`;
+
 /** The columns of a version, of `storage_versions v`, `storage_objects o` and {@link NOTES}. */
 export const VERSION = `v.object_key, v.version_id, v.size, v.etag, v.content_type,
     v.last_modified, v.version_id = o.version_id as is_latest, v.created_by,
