@@ -56,8 +56,14 @@ const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
     mv: async () => (await import('./cli/mv.js')).mvCommand(loadClientDefaults()),
     du: async () => (await import('./cli/du.js')).duCommand(loadClientDefaults()),
     stats: async () => (await import('./cli/stats.js')).statsCommand(loadClientDefaults()),
+    versions: async () => (await import('./cli/versions.js')).versionsCommand(loadClientDefaults()),
+    version: async () => (await import('./cli/version.js')).versionCommand(loadClientDefaults()),
     scan: async () => (await import('./cli/scan.js')).scanCommand(loadClientDefaults()),
     project: async () => (await import('./cli/project.js')).projectCommand(loadClientDefaults()),
+  },
+  'What is done with objects of a running server:': {
+    audit: async () => (await import('./cli/audit.js')).auditCommand(loadClientDefaults()),
+    hooks: async () => (await import('./cli/hooks.js')).hooksCommand(loadClientDefaults()),
   },
   'Looking after a running server:': {
     topology: async () => (await import('./cli/topology.js')).topologyCommand(loadClientDefaults()),
@@ -71,6 +77,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, () => Promise<Comm
  */
 const readings: ReadonlySet<string> = new Set([
   ...['ls', 'get', 'search', 'du', 'stats', 'list', 'status', 'topology'],
+  ...['versions', 'diff', 'tail', 'trail', 'partitions', 'runs'],
   ...['database', 'tables', 'indexes', 'activity', 'statements', 'replication', 'settings', 'jobs'],
 ]);
 /** The exit code where the reader goes; help and version are read before a command is known. */

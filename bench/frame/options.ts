@@ -66,9 +66,11 @@ function givenNumber(name: string, text: string | undefined): number | undefined
   return text === undefined ? undefined : wholeNumber(name, text, 1);
 }
 
+/** `10M` is ten million, `50k` fifty thousand. */
 function wholeNumber(name: string, text: string, min: number): number {
-  const value = Number(text);
-  if (!/^\d{1,9}$/.test(text) || value < min) {
+  const [, digits = '', unit] = /^(\d{1,9})([kM]?)$/.exec(text) ?? [];
+  const value = Number(digits) * (unit === 'M' ? 1_000_000 : unit === 'k' ? 1_000 : 1);
+  if (digits === '' || value < min) {
     throw new UsageError(`--${name} must be a whole number from ${min} on, not ${text}`);
   }
   return value;

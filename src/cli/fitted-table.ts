@@ -38,7 +38,7 @@ function columnWidth<Row>({ title, cell }: Column<Row>, rows: readonly Row[]): n
 }
 
 /** The name without its middle, so that it fits once the table has escaped it. */
-function shortName(name: string, columns: number): string {
+export function shortName(name: string, columns: number): string {
   let short = name;
   for (let room = columns; displayWidth(escapeText(short)) > columns && room > 0; room -= 1) {
     short = cutMiddle(name, room);

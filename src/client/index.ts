@@ -45,6 +45,7 @@ export { CallError, lostConnection, toStowageError } from './call-error.js';
 export { createClient } from './client.js';
 export type { ConnectionState, ReadyOptions, StateListener } from './connection.js';
 export { parseAddress } from './endpoints.js';
+export { itemBytesOf } from './item-bytes.js';
 export type { TlsOptions, TransportOptions } from './options.js';
 export { createStowage, type Stowage } from './stowage.js';
 export { createTransport, type StowageTransport } from './transport.js';

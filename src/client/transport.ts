@@ -33,6 +33,7 @@ import { openChannel } from './channel.js';
 import { Connection, type ConnectionState, type ReadyOptions } from './connection.js';
 import { FreshnessTokens } from './freshness-tokens.js';
 import { illFormedField } from './ill-formed-text.js';
+import { keepItemBytes } from './item-bytes.js';
 import { deadlineIn, type Settings, settingsOf, type TransportOptions } from './options.js';
 import { requestIds } from './request-ids.js';
 import { Silence } from './silence.js';
@@ -236,7 +237,9 @@ async function* receive<O extends DescMessage>(
     const bytes = await silence.during(wire.read());
     if (bytes === undefined) return;
     silence.received();
-    yield decode(output, bytes);
+    const message = decode(output, bytes);
+    keepItemBytes(output, message, bytes);
+    yield message;
   }
 }
 

@@ -1,14 +1,17 @@
-/** AuditService: listEvents, getUserActivity. */
+/** AuditService: what lists events and adds them up. */
 
 import type { AuditService } from '../../gen/stowage/v1/audit_service_pb.js';
+import { listEvents } from '../store/list-events.js';
 import type { Store } from '../store/store.js';
-import type { Handlers } from './handler.js';
-import { pending } from './pending.js';
+import { readUserActivity } from '../store/user-activity.js';
+import { type Handlers, scopedCall } from './handler.js';
 
-/** Its handlers. */
-export function auditReadHandlers(_store: Store) {
-  return pending(['listEvents', 'getUserActivity']) as Pick<
-    Handlers<typeof AuditService>,
-    'listEvents' | 'getUserActivity'
-  >;
+/** Handlers of the unary calls of audit_read.proto. */
+export function auditReadHandlers(store: Store) {
+  return {
+    listEvents: (request, context) => listEvents(store, scopedCall(context, request), request),
+
+    getUserActivity: (request, context) =>
+      readUserActivity(store, scopedCall(context, request), request),
+  } satisfies Partial<Handlers<typeof AuditService>>;
 }

@@ -8,13 +8,19 @@ export interface CutRow {
 
 /**
  * Reads `columns` of the common table `page` in the order of `key`, cut at 1 MiB: a row counts its
- * metadata, `texts` (those that a caller may fill), and 300 bytes for the rest of it. Metadata of
+ * JSON (`jsons`), `texts` (those that a caller may fill), and 300 bytes for the rest of it. JSON of
  * small numbers is 3.7 times as long in a message as in its text: the row that would go beyond the
  * bound is left for the next page, so that every page stays below the 4 MiB that clients take. The
  * first row stays: jsonb writes 1e300 with all its digits.
  */
-export function cutPage(columns: string, key: string, texts: readonly string[]): string {
-  const bytes = ['metadata::text', ...texts].map((text) => `coalesce(octet_length(${text}), 0)`);
+export function cutPage(
+  columns: string,
+  key: string,
+  texts: readonly string[],
+  jsons: readonly string[] = ['metadata'],
+): string {
+  const parts = [...jsons.map((json) => `${json}::text`), ...texts];
+  const bytes = parts.map((text) => `coalesce(octet_length(${text}), 0)`);
   return `
     select ${columns}, (select count(*) from page) as page_rows
     from (

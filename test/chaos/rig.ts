@@ -4,12 +4,12 @@
  */
 
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type EmbeddedCluster, removeCluster, startCluster } from '../../src/embedded/index.js';
 import { migrateUp } from '../../src/postgres/migrate.js';
 import { createServiceLogin } from '../../src/postgres/service-login.js';
 import { nativeFolderForTests } from '../support/postgres-version.js';
+import { quickFolder } from '../support/quick-folder.js';
 import { openProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { Caller } from './caller.js';
 import { ServerProcess } from './server-process.js';
@@ -52,7 +52,7 @@ export class Rig {
 
   /** Starts everything. @param mutant the planted bug of the servers, if any */
   static async start(mutant: string | undefined): Promise<Rig> {
-    const dataDirectory = await mkdtemp(join(tmpdir(), 'stowage-test-chaos-'));
+    const dataDirectory = await mkdtemp(join(quickFolder(), 'stowage-test-chaos-'));
     const nativeFolder = await nativeFolderForTests();
     const cluster = await startCluster({
       ...{ dataDirectory, nativeFolder, standbys: STANDBYS, database: DATABASE, fsync: false },

@@ -4,7 +4,7 @@
  */
 
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createStowage, type Stowage } from '../../src/client/index.js';
@@ -33,6 +33,9 @@ describe('The output of a run', () => {
   const otlpKey = secret('otlp');
   const adminPassword = secret('admin');
   const otherPassword = secret('postgres');
+  const hookSecret = secret('hook');
+  // Base64 of 32 bytes.
+  const secretsKey = `${randomBytes(21).toString('hex')}0=`;
   const metadata = secret('metadata');
   /** Told to its caller, as what is wrong; the log may not have it all the same. */
   const unreadable = secret('unreadable');
@@ -88,9 +91,11 @@ describe('The output of a run', () => {
       `create function doze() returns trigger language plpgsql as
        $$ begin perform pg_sleep(0.005); return new; end $$`,
     );
-    await sql.query(
-      'create trigger doze before insert on storage_objects for each row execute function doze()',
-    );
+    for (const table of ['storage_objects', 'hook_secrets']) {
+      await sql.query(
+        `create trigger doze before insert on ${table} for each row execute function doze()`,
+      );
+    }
     await sql.query(
       "alter table storage_objects add constraint refused check (object_key <> 'refused')",
     );
@@ -103,6 +108,7 @@ describe('The output of a run', () => {
       POSTGRES_PASSWORD: otherPassword,
       STOWAGE_AUTH_TOKEN: authToken,
       STOWAGE_TOKEN: badToken,
+      STOWAGE_SECRETS_KEY: secretsKey,
       OTEL_EXPORTER_OTLP_HEADERS: `x-key=${otlpKey}`,
       OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint,
       STOWAGE_TRACE_RATIO: '1',
@@ -149,6 +155,22 @@ describe('The output of a run', () => {
     await post(json, metadata.repeat(150_000));
   });
 
+  it('comes of secrets that hooks are given', async () => {
+    const hook = { hookName: 'h', eventTypes: ['*'], secret: hookSecret };
+    for (const { hooks } of clients) {
+      const target = `https://user:${hookSecret}@hooks.example`;
+      const updateMask = { paths: ['secret'] };
+      const { hook: made } = await hooks.createHook({ hook, requestId: randomUUID() });
+      outputs.push(String(made?.hasSecret));
+      await fails(hooks.createHook({ hook }));
+      await fails(hooks.createHook({ hook: { ...hook, target } }));
+      await fails(hooks.createHook({ hook: { ...hook, secret: hookSecret.repeat(9) } }));
+      await fails(hooks.updateHook({ hook, updateMask, ifRevision: 7n }));
+      await hooks.updateHook({ hook, updateMask });
+      await hooks.deleteHook({ hookName: 'h' });
+    }
+  });
+
   it('comes of tokens that are wrong', async () => {
     await post('application/json', '{}', badToken);
     for (const endpoints of [server.grpc, server.http]) {
@@ -189,7 +211,7 @@ describe('The output of a run', () => {
       expect(output).toContain(text);
     }
     const secrets = [databasePassword, otherPassword, adminPassword, authToken, badToken, otlpKey];
-    expect(found(output, [...secrets, metadata])).toEqual([]);
+    expect(found(output, [...secrets, secretsKey, hookSecret, metadata])).toEqual([]);
     expect(found(server.said(), [unreadable])).toEqual([]);
     expect(found(output, [planted])).toEqual([planted]);
     for (const form of formsOf(metadata)) expect(found(form, [metadata])).toEqual([metadata]);

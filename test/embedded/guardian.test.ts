@@ -2,7 +2,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -10,6 +9,7 @@ import { removeCluster, startCluster } from '../../src/embedded/index.js';
 import { isAlive } from '../../src/embedded/process-table.js';
 import { until } from '../../src/lib/wait.js';
 import { nativeFolderForTests } from '../support/postgres-version.js';
+import { quickFolder } from '../support/quick-folder.js';
 import { startClusterChild } from '../support/start-child.js';
 
 // One for the file: each test finds what the one before has left in order, and a new one would cost
@@ -17,7 +17,7 @@ import { startClusterChild } from '../support/start-child.js';
 let dataDirectory: string;
 
 beforeAll(async () => {
-  dataDirectory = await mkdtemp(join(tmpdir(), 'stowage-test-'));
+  dataDirectory = await mkdtemp(join(quickFolder(), 'stowage-test-'));
 });
 
 afterAll(async () => {

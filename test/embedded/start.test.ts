@@ -3,7 +3,6 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -14,9 +13,10 @@ import {
   startCluster,
 } from '../../src/embedded/index.js';
 import { nativeFolderForTests } from '../support/postgres-version.js';
+import { quickFolder } from '../support/quick-folder.js';
 
 async function makeDataDirectory(): Promise<string> {
-  return mkdtemp(join(tmpdir(), 'stowage-test-'));
+  return mkdtemp(join(quickFolder(), 'stowage-test-'));
 }
 
 async function removeDataDirectory(dataDirectory: string): Promise<void> {

@@ -2,6 +2,7 @@
 
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { HookSchema } from '../../gen/stowage/v1/hook_pb.js';
 import { ProjectSchema } from '../../gen/stowage/v1/project_pb.js';
 import {
   MoveObjectRequestSchema,
@@ -24,6 +25,7 @@ import type { Router } from '../../src/postgres/router-api.js';
 import type { RouterHandle } from '../../src/postgres/router-handle.js';
 import { removeObject, removeObjects, undeleteObject } from '../../src/store/delete-objects.js';
 import { expireObjects } from '../../src/store/expire-objects.js';
+import { changeHook, makeHook, removeHook } from '../../src/store/hooks.js';
 import { moveObject } from '../../src/store/move-objects.js';
 import { movePrefix } from '../../src/store/move-prefix.js';
 import { changeProject, makeProject, removeProject } from '../../src/store/projects.js';
@@ -37,7 +39,16 @@ import { keeping } from '../support/keeping.js';
 import { startTestRouter, testCall } from '../support/router.js';
 
 const object = (objectKey: string) => ({ objectKey, etag: 'a', size: 1n, storageBackend: 's3' });
+const hook = (fields: MessageInitShape<typeof HookSchema>) =>
+  create(HookSchema, {
+    hookName: 'h',
+    eventTypes: ['*'],
+    secret: 'sixteen bytes and more',
+    ...fields,
+  });
 const past = { seconds: 1n, nanos: 0 };
+
+const secretsKey = new Uint8Array(32);
 
 type Mutation = (store: Store, call: Call) => Promise<unknown>;
 
@@ -136,6 +147,21 @@ const mutations: readonly (readonly [string, Mutation])[] = [
       return purgeObjects(store, call, create(PurgeObjectsRequestSchema, request));
     },
   ],
+  ['CreateHook', (store, call) => makeHook(store, call, hook({}), '')],
+  [
+    'UpdateHook',
+    (store, call) => {
+      const update = { paths: ['disabled', 'secret'], ifRevision: 1n, requestId: '' };
+      return changeHook(store, call, { ...update, hook: hook({ disabled: true }) });
+    },
+  ],
+  [
+    'DeleteHook',
+    (store, call) => {
+      const deletion = { hookName: 'h', allowMissing: false, ifRevision: 2n, requestId: '' };
+      return removeHook(store, call, deletion);
+    },
+  ],
   ['DeleteProject', (store, call) => removeProject(store, call, { ifRevision: 2n, requestId: '' })],
 ];
 
@@ -181,7 +207,11 @@ describe('A mutation that is run twice', () => {
   });
 
   it.each(mutations)('answers as one that is run once: %s', async (name, mutate) => {
-    const store = { sealer: router.sealer, heartbeatMs: 1_000, keeping };
+    const store = {
+      sealer: router.sealer,
+      heartbeatMs: 1_000,
+      keeping: { ...keeping, secretsKey },
+    };
     const once = await mutate({ ...store, router }, testCall({ project: 'once' }));
     const again = await mutate({ ...store, router: twice(router) }, testCall({ project: 'again' }));
     const inProject = (told: unknown) => JSON.stringify(lasting(told)).replace('again', 'once');

@@ -12,7 +12,8 @@ import { type OpenDoor, openDoorOver } from './storage-door.js';
 export type AdminHandlers = Partial<Handlers<typeof AdminService>> &
   Partial<Pick<Handlers<typeof ClusterService>, 'getHealth'>>;
 
-function serviceOf<Service extends DescService>(service: Service, own: object) {
+/** A service of these handlers; everything else is UNIMPLEMENTED. */
+export function serviceOf<Service extends DescService>(service: Service, own: object) {
   const unasked = () => {
     throw new StowageError('UNIMPLEMENTED');
   };

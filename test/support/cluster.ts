@@ -14,6 +14,7 @@ import {
   startCluster,
 } from '../../src/embedded/index.js';
 import { nativeFolderForTests } from './postgres-version.js';
+import { quickFolder } from './quick-folder.js';
 
 const FOLDER_PREFIX = 'stowage-test-';
 const ABANDONED_AFTER_MS = 3_600_000;
@@ -57,7 +58,7 @@ export interface TestCluster extends AsyncDisposable {
 export async function startTestCluster(
   options: Omit<ClusterOptions, 'dataDirectory'> = {},
 ): Promise<TestCluster> {
-  const dataDirectory = await mkdtemp(join(tmpdir(), FOLDER_PREFIX));
+  const dataDirectory = await mkdtemp(join(quickFolder(), FOLDER_PREFIX));
   const nativeFolder = await nativeFolderForTests();
   const cluster = await startCluster({ fsync: false, nativeFolder, ...options, dataDirectory });
   const stop = async () => {
@@ -70,11 +71,13 @@ export async function startTestCluster(
 
 /** Removes what runs left that were killed, an hour after; the data of running ones is locked. */
 export async function removeAbandonedClusters(): Promise<void> {
-  for (const name of await readdir(tmpdir())) {
-    const folder = join(tmpdir(), name);
-    if (name.startsWith(FOLDER_PREFIX) && (await isAbandoned(folder))) {
-      await removeCluster(folder);
-      await rm(folder, { recursive: true, force: true });
+  for (const parent of new Set([quickFolder(), tmpdir()])) {
+    for (const name of await readdir(parent)) {
+      const folder = join(parent, name);
+      if (name.startsWith(FOLDER_PREFIX) && (await isAbandoned(folder))) {
+        await removeCluster(folder);
+        await rm(folder, { recursive: true, force: true });
+      }
     }
   }
 }

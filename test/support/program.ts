@@ -2,12 +2,12 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { removeCluster } from '../../src/embedded/index.js';
 import { until } from '../../src/lib/wait.js';
 import { freePort } from './free-port.js';
+import { quickFolder } from './quick-folder.js';
 
 const root = join(import.meta.dirname, '..', '..');
 
@@ -42,7 +42,8 @@ export async function startDev(
   place?: Partial<DevPlace>,
   program: readonly string[] = [mainFile],
 ): Promise<DevServer> {
-  const dataDirectory = place?.dataDirectory ?? (await mkdtemp(join(tmpdir(), 'stowage-dev-')));
+  const dataDirectory =
+    place?.dataDirectory ?? (await mkdtemp(join(quickFolder(), 'stowage-dev-')));
   const grpc = place?.grpc ?? `127.0.0.1:${await freePort()}`;
   const http = place?.http ?? `127.0.0.1:${await freePort()}`;
   const child = spawn(process.execPath, [...program, 'dev'], {

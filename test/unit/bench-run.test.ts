@@ -27,9 +27,14 @@ describe('bench options', () => {
     );
   });
 
+  it('take thousands and millions in short', () => {
+    expect(parseOptions(['--rows', '50k'], names).rows).toBe(50_000);
+    expect(parseOptions(['--rows', '10M'], names).rows).toBe(10_000_000);
+  });
+
   it('refuse unknown options and numbers that are none', () => {
     expect(() => parseOptions(['--fast'], names)).toThrow(UsageError);
-    for (const text of ['0', '1.5', 'many', '1e9']) {
+    for (const text of ['0', '1.5', 'many', '1e9', '1m']) {
       expect(() => parseOptions(['--rows', text], names)).toThrow(UsageError);
     }
   });

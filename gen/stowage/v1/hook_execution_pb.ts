@@ -460,7 +460,7 @@ export type HookStatistics = Message<"stowage.v1.HookStatistics"> & {
   p99ExecutionTime?: number | undefined;
 
   /**
-   * What the last one that failed said; empty where none did.
+   * What the last one that failed said, its first 512 characters; empty where none did.
    *
    * @generated from field: string last_error = 10;
    */
@@ -503,7 +503,8 @@ export type GetHookStatisticsResponse = Message<"stowage.v1.GetHookStatisticsRes
   statistics: HookStatistics[];
 
   /**
-   * The window had more than 1,000,000 executions: only so many of the newest were counted.
+   * The window had more than 1,000,000 executions, of that hook where one is asked for: only so
+   * many of the newest were looked at.
    *
    * @generated from field: bool limited = 2;
    */

@@ -13,7 +13,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file stowage/v1/hook.proto.
  */
 export const file_stowage_v1_hook: GenFile = /*@__PURE__*/
-  fileDesc("ChVzdG93YWdlL3YxL2hvb2sucHJvdG8SCnN0b3dhZ2UudjEizAMKBEhvb2sSPAoJaG9va19uYW1lGAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBI7CgtldmVudF90eXBlcxgCIAMoCUImukgjkgEgEEAiHHIaMhheW0EtWmEtejAtOS5fKi1dezEsMTI4fSQSIAoKa2V5X3ByZWZpeBgDIAEoCUIMukgJcgcogAi6AQEAEjAKD21ldGFkYXRhX2ZpbHRlchgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSHAoGdGFyZ2V0GAUgASgJQgy6SAlyByiAELoBAQASHAoGc2VjcmV0GAYgASgJQgy6SAlyByiAAroBAQASEgoKaGFzX3NlY3JldBgHIAEoCBIQCghkaXNhYmxlZBgIIAEoCBIhCgtkZXNjcmlwdGlvbhgJIAEoCUIMukgJcgcogAi6AQEAEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHJldmlzaW9uGAwgASgDIt8DCg1Ib29rRXhlY3V0aW9uEhcKAmlkGAEgASgJQgu6SAjYAQFyA7ABARItCgl0aW1lc3RhbXAYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjwKCWhvb2tfbmFtZRgDIAEoCUIpukgmciQyIl5bQS1aYS16MC05XVtBLVphLXowLTkuXy1dezAsMTI3fSQSIgoKZXZlbnRfdHlwZRgEIAEoCUIOukgLcgkQASiAAboBAQASIAoKb2JqZWN0X2tleRgFIAEoCUIMukgJcgcogAi6AQEAEi0KDmV4ZWN1dGlvbl90aW1lGAYgASgBQhC6SA0SC0ABKQAAAAAAAAAASACIAQESFAoHc3VjY2VzcxgHIAEoCEgBiAEBEiMKDWVycm9yX21lc3NhZ2UYCCABKAlCDLpICXIHKIAgugEBABIpCghyZXNwb25zZRgJIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSKAoHcGF5bG9hZBgKIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSJAoOY29ycmVsYXRpb25faWQYCyABKAlCDLpICXIHKIACugEBAEIRCg9fZXhlY3V0aW9uX3RpbWVCCgoIX3N1Y2Nlc3MivAIKD0V4ZWN1dGlvbkZpbHRlchI/Cglob29rX25hbWUYASABKAlCLLpIKXInMiVeKFtBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9KT8kEiAKCmV2ZW50X3R5cGUYAiABKAlCDLpICXIHKIABugEBABIgCgpvYmplY3Rfa2V5GAMgASgJQgy6SAlyByiACLoBAQASFAoHc3VjY2VzcxgEIAEoCEgAiAEBEiQKDmNvcnJlbGF0aW9uX2lkGAUgASgJQgy6SAlyByiAAroBAQASLgoKc3RhcnRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgoKCF9zdWNjZXNzQlMKDmRldi5zdG93YWdlLnYxUAFaJHN0b3dhZ2UuZGV2L2dlbi9zdG93YWdlL3YxO3N0b3dhZ2V2MaoCClN0b3dhZ2UuVjHqAgtTdG93YWdlOjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChVzdG93YWdlL3YxL2hvb2sucHJvdG8SCnN0b3dhZ2UudjEizAMKBEhvb2sSPAoJaG9va19uYW1lGAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBI7CgtldmVudF90eXBlcxgCIAMoCUImukgjkgEgEEAiHHIaMhheW0EtWmEtejAtOS5fKi1dezEsMTI4fSQSIAoKa2V5X3ByZWZpeBgDIAEoCUIMukgJcgcogAi6AQEAEjAKD21ldGFkYXRhX2ZpbHRlchgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSHAoGdGFyZ2V0GAUgASgJQgy6SAlyByiAELoBAQASHAoGc2VjcmV0GAYgASgJQgy6SAlyByiAAroBAQASEgoKaGFzX3NlY3JldBgHIAEoCBIQCghkaXNhYmxlZBgIIAEoCBIhCgtkZXNjcmlwdGlvbhgJIAEoCUIMukgJcgcogAi6AQEAEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHJldmlzaW9uGAwgASgDIugDCg1Ib29rRXhlY3V0aW9uEhcKAmlkGAEgASgJQgu6SAjYAQFyA7ABARItCgl0aW1lc3RhbXAYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjwKCWhvb2tfbmFtZRgDIAEoCUIpukgmciQyIl5bQS1aYS16MC05XVtBLVphLXowLTkuXy1dezAsMTI3fSQSIgoKZXZlbnRfdHlwZRgEIAEoCUIOukgLcgkQASiAAboBAQASIAoKb2JqZWN0X2tleRgFIAEoCUIMukgJcgcogAi6AQEAEjYKDmV4ZWN1dGlvbl90aW1lGAYgASgBQhm6SBYSFEABGQAAAABlzc1BKQAAAAAAAAAASACIAQESFAoHc3VjY2VzcxgHIAEoCEgBiAEBEiMKDWVycm9yX21lc3NhZ2UYCCABKAlCDLpICXIHKIAgugEBABIpCghyZXNwb25zZRgJIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSKAoHcGF5bG9hZBgKIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSJAoOY29ycmVsYXRpb25faWQYCyABKAlCDLpICXIHKIACugEBAEIRCg9fZXhlY3V0aW9uX3RpbWVCCgoIX3N1Y2Nlc3MivAIKD0V4ZWN1dGlvbkZpbHRlchI/Cglob29rX25hbWUYASABKAlCLLpIKXInMiVeKFtBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9KT8kEiAKCmV2ZW50X3R5cGUYAiABKAlCDLpICXIHKIABugEBABIgCgpvYmplY3Rfa2V5GAMgASgJQgy6SAlyByiACLoBAQASFAoHc3VjY2VzcxgEIAEoCEgAiAEBEiQKDmNvcnJlbGF0aW9uX2lkGAUgASgJQgy6SAlyByiAAroBAQASLgoKc3RhcnRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgoKCF9zdWNjZXNzQlMKDmRldi5zdG93YWdlLnYxUAFaJHN0b3dhZ2UuZGV2L2dlbi9zdG93YWdlL3YxO3N0b3dhZ2V2MaoCClN0b3dhZ2UuVjHqAgtTdG93YWdlOjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * Who wants to be told of what happens. Fields marked "output" are set by the service and ignored
@@ -31,7 +31,8 @@ export type Hook = Message<"stowage.v1.Hook"> & {
 
   /**
    * Which kinds of events: names such as `object.created` or `DOCUMENT_ARCHIVED`, in which `*`
-   * stands for any characters; `*` alone is every kind. 1 to 64, each 1 to 128 bytes.
+   * stands for any characters; `*` alone is every kind. 1 to 64, each 1 to 128 bytes. They are kept
+   * each once and in byte order.
    *
    * @generated from field: repeated string event_types = 2;
    */
@@ -53,8 +54,8 @@ export type Hook = Message<"stowage.v1.Hook"> & {
   metadataFilter?: JsonObject | undefined;
 
   /**
-   * Where it is told: an `https://` or `http://` URL without user and password; empty: nowhere, it
-   * asks. At most 2048 bytes.
+   * Where it is told: an `https://` or `http://` URL without user, password and fragment; empty:
+   * nowhere, it asks. At most 2048 bytes.
    *
    * @generated from field: string target = 5;
    */
@@ -162,7 +163,7 @@ export type HookExecution = Message<"stowage.v1.HookExecution"> & {
   objectKey: string;
 
   /**
-   * How long it took, in seconds; finite, zero or more.
+   * How long it took, in seconds: 0 to 1,000,000,000.
    *
    * @generated from field: optional double execution_time = 6;
    */

@@ -1,0 +1,37 @@
+/** Events as a person reads them: a line each, and below it why one failed. */
+
+import type { AuditEvent } from '../../client/index.js';
+import { shortTime } from '../cells.js';
+import { type Output, widthOf } from '../output.js';
+import { escapeText } from '../scan/names.js';
+import { StreamedTable } from '../streamed-table.js';
+import type { Column } from '../table.js';
+
+/** Who did it, as people know them where they do. */
+export function whoOf({ username, userId }: AuditEvent): string {
+  return username === '' ? userId : username;
+}
+
+const columns: readonly Column<AuditEvent>[] = [
+  { title: 'TIME', cell: ({ timestamp }) => shortTime(timestamp) },
+  { title: 'WHO', cell: whoOf },
+  { title: 'FROM', cell: ({ ipAddress }) => ipAddress },
+  { title: 'ACTION', cell: ({ action }) => action },
+  { title: 'RESULT', cell: ({ success }) => (success === false ? 'failed' : 'ok') },
+  { title: 'KEY', cell: ({ objectKey }) => objectKey },
+];
+
+const leastFirst = ['FROM', 'RESULT'];
+
+/** Why an event failed; that it did is seen there, too, where no column says so. */
+export function failureLines({ success, errorMessage }: AuditEvent): readonly string[] {
+  if (success !== false) return [];
+  const why = errorMessage === '' ? '' : `: ${escapeText(errorMessage)}`;
+  return [`    failed${why}`];
+}
+
+/** A table of events for this output. */
+export function eventTable(output: Output): StreamedTable<AuditEvent> {
+  const below = failureLines;
+  return new StreamedTable(columns, { width: widthOf(output), leastFirst, below });
+}
