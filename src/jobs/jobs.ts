@@ -7,6 +7,7 @@ import { ensurePartitionsJob } from './ensure-partitions.js';
 import { expireObjectsJob } from './expire-objects.js';
 import { createRunningJob, type Job, type JobOptions, type RunningJob } from './job.js';
 import { noteTimelineJob } from './note-timeline.js';
+import { sealMonthsJob } from './seal-months.js';
 
 /** Every job there is. */
 export function allJobs(router: Router, keeping: KeepingSettings): readonly Job[] {
@@ -15,6 +16,7 @@ export function allJobs(router: Router, keeping: KeepingSettings): readonly Job[
     cleanRequestLogJob(router, keeping.requestLogHours),
     expireObjectsJob({ router, keeping }),
     noteTimelineJob(router),
+    sealMonthsJob({ router, keeping }),
   ];
 }
 

@@ -125,7 +125,7 @@ export const AuditService: GenService<{
    * Removes what is older than so many days, of all projects: whole partitions are dropped, without
    * any other call waiting, and rows of the one that the time is within are deleted in batches.
    * Safe to repeat. Reasons: INVALID_REQUEST, EXPORT_IN_PROGRESS, MAINTENANCE_RUNNING,
-   * MAINTENANCE_UNAVAILABLE, NO_PRIMARY.
+   * MAINTENANCE_UNAVAILABLE, NO_PRIMARY, OVERLOADED (an old transaction keeps a partition).
    *
    * @generated from rpc stowage.v1.AuditService.ApplyRetention
    */
