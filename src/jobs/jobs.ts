@@ -2,6 +2,7 @@
 
 import type { KeepingSettings } from '../config-keeping.js';
 import type { Router } from '../postgres/router-api.js';
+import { cleanExportLeasesJob } from './clean-export-leases.js';
 import { cleanRequestLogJob } from './clean-request-log.js';
 import { ensurePartitionsJob } from './ensure-partitions.js';
 import { expireObjectsJob } from './expire-objects.js';
@@ -14,6 +15,7 @@ export function allJobs(router: Router, keeping: KeepingSettings): readonly Job[
   return [
     ensurePartitionsJob(router),
     cleanRequestLogJob(router, keeping.requestLogHours),
+    cleanExportLeasesJob(router),
     expireObjectsJob({ router, keeping }),
     noteTimelineJob(router),
     sealMonthsJob({ router, keeping }),
