@@ -22,6 +22,10 @@ export type FailureClass =
   | 'cancelled'
   | 'already_exists'
   | 'constraint'
+  /** No partition holds the row's time. */
+  | 'no_partition'
+  /** A month takes no rows: it is sealed, out of range, or one of too many that would be new. */
+  | 'month_refused'
   /** The server refused a value that validation let pass. */
   | 'bad_value'
   | 'too_many_connections'
@@ -51,6 +55,16 @@ const byState: Readonly<Record<string, FailureClass>> = {
   '55P03': 'conflict', // lock_timeout
   '57014': 'cancelled',
   '57P03': 'not_accepting',
+  SW001: 'month_refused', // more than four new partitions
+  SW002: 'month_refused', // a month out of range
+  SW003: 'month_refused', // a sealed month
+};
+
+/** What the states of months are told as: the constants of the migration that raises them. */
+const monthSentences: Readonly<Record<string, string>> = {
+  SW001: 'More than four months of the request have no place yet; send fewer of them at once.',
+  SW002: 'The time is not from 10 years ago to one hour ahead; nothing is appended.',
+  SW003: 'The month is sealed; nothing is appended.',
 };
 
 /** The first two characters of a SQLSTATE. */
@@ -76,6 +90,8 @@ const READ_WRITE_REFUSED_ROUTINE = 'call_bool_check_hook';
 export function classify(error: unknown): FailureClass {
   if (isServerError(error)) {
     const code = error.code ?? '';
+    // A check has its name: what has none is a row that no partition takes.
+    if (code === '23514' && error.constraint === undefined) return 'no_partition';
     if (code === '0A000' && error.routine === READ_WRITE_REFUSED_ROUTINE) return 'demotion';
     // On a standby a recovery conflict has this code too, and ends the session when it is FATAL.
     if (code === '40001' && error.severity === 'FATAL') return 'connection_lost';
@@ -182,7 +198,7 @@ export function toStowageError(error: unknown, context: FailureContext): Stowage
   if (error instanceof StowageError) return error;
   if (error instanceof StaleRoute) return staleRoute(error, context);
   const failure = classify(error);
-  const { reason, message } = reasonFor(failure, context);
+  const { reason, message } = reasonFor(failure, context, error);
   const isPassing = reason === 'OVERLOADED' || reason === 'NO_PRIMARY' || reason === 'NO_NODE';
   return new StowageError(reason, {
     ...(message === undefined ? {} : { message }),
@@ -208,7 +224,7 @@ interface Answer {
   readonly message?: string;
 }
 
-function reasonFor(failure: FailureClass, context: FailureContext): Answer {
+function reasonFor(failure: FailureClass, context: FailureContext, error: unknown): Answer {
   switch (failure) {
     case 'demotion':
       // A statement that says it reads and writes is a defect wherever it runs.
@@ -239,7 +255,12 @@ function reasonFor(failure: FailureClass, context: FailureContext): Answer {
       return { reason: 'OVERLOADED', message: 'The database has run out of disk or memory.' };
     case 'schema_mismatch':
       return { reason: 'SCHEMA_MISMATCH' };
+    case 'month_refused': {
+      const message = isServerError(error) ? monthSentences[error.code ?? ''] : undefined;
+      return { reason: 'EVENT_TIME_OUT_OF_RANGE', ...(message === undefined ? {} : { message }) };
+    }
     case 'constraint':
+    case 'no_partition':
     case 'not_permitted':
     case 'unknown':
       return { reason: 'INTERNAL' };

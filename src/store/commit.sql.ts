@@ -48,8 +48,8 @@ export const readRequest = statement<{
 /**
  * Last of every write: the change feed, the audit trail and the answer, in one round trip. The
  * arrays have one element a change, sorted by key, so that `seq` is drawn in key order while the
- * rows are locked. An operation that changes no resource has a row of the audit trail alone; $18 is
- * false where writes are not audited.
+ * rows are locked. A change without an id for it has no row of the audit trail, and an operation
+ * that changes no resource has that alone; $18 is false where writes are not audited.
  */
 export const closeCommit = statement<Record<string, never>>({
   name: 'close-commit',
@@ -71,7 +71,8 @@ export const closeCommit = statement<Record<string, never>>({
                                  metadata)
       select $1, now(), audit_id, $2, $2, $4, object_key, nullif(version_id, ''), $13::inet, $14,
              true, $15, metadata
-      from (select audit_id, object_key, version_id, null::jsonb as metadata from changed
+      from (select audit_id, object_key, version_id, null::jsonb as metadata
+            from changed where audit_id is not null
             union all
             select $17::uuid, null, null, $16::jsonb where $16::jsonb is not null) as done
       where $18::boolean

@@ -36,6 +36,8 @@ export interface Change {
   readonly owner: string;
   /** Column names; of a created, deleted or purged resource none are listed. */
   readonly changedFields: readonly string[];
+  /** True where another change of the commit is what the caller did, and this came of it. */
+  readonly isUnaudited?: boolean;
 }
 
 /** What a mutation did. Changes are sorted by key, in byte order. */
@@ -44,7 +46,7 @@ export interface Written<Response extends DescMessage> {
   readonly changes: readonly Change[];
   /**
    * What was done where no resource of a project changed, such as to which node: the metadata of
-   * one row of the audit trail. Left out: each change has its row, and no change none.
+   * one row of the audit trail. Left out: each audited change has its row, and no change none.
    */
   readonly operation?: JsonMap;
 }
@@ -128,7 +130,8 @@ export async function commit<Response extends DescMessage>(
   }
 }
 
-function isInDoubt(error: unknown): boolean {
+/** Whether COMMIT was sent and its answer was lost. */
+export function isInDoubt(error: unknown): boolean {
   return error instanceof StowageError && error.reason === 'COMMIT_OUTCOME_UNKNOWN';
 }
 
@@ -140,7 +143,8 @@ function isSettled(error: unknown, claim: Claim): boolean {
   return error instanceof StowageError && told.includes(error.reason);
 }
 
-function isOver(call: Call): boolean {
+/** Whether the limits of a call are reached. */
+export function isOver(call: Call): boolean {
   return call.signal.aborted || performance.now() >= call.deadlineMs;
 }
 
@@ -184,11 +188,10 @@ async function commitOnce<Response extends DescMessage>(
   return { response: value, token };
 }
 
-/** The keys of the objects that changed, each once; changes of projects have none. */
+/** The keys of objects that changed, each once; a version's change leaves its object as it is. */
 function objectKeysOf(changes: readonly Change[]): string[] {
-  const objectKeys = new Set(changes.map(({ objectKey }) => objectKey));
-  objectKeys.delete('');
-  return [...objectKeys];
+  const ofObjects = changes.filter(({ kind }) => kind.startsWith('object.'));
+  return [...new Set(ofObjects.map(({ objectKey }) => objectKey))];
 }
 
 /** What a request whose id is taken was answered. */
@@ -231,7 +234,7 @@ function closing<Response extends DescMessage>(
     changes.map((change) => change.versionId),
     changes.map((change) => change.owner),
     changes.map((change) => change.changedFields.join(',')),
-    changes.map(() => uuid()),
+    changes.map(({ isUnaudited = false }) => (isUnaudited ? null : uuid())),
     call.origin.address ?? null,
     call.origin.userAgent ?? null,
     requestId ?? call.requestId,

@@ -146,7 +146,7 @@ function isMissing(locked: sql.LockedKey | undefined): boolean {
 /**
  * Takes a deletion back.
  * @throws StowageError OBJECT_NOT_FOUND, ALREADY_EXISTS where the object lives, REVISION_MISMATCH,
- * and those of `commit`.
+ * VERSION_NOT_FOUND where the version that it had is gone, and those of `commit`.
  */
 export function undeleteObject(
   store: Store,
@@ -171,7 +171,14 @@ export function undeleteObject(
       }
       requireRevision({ objectKey, ifRevision }, locked);
       const [row] = await transaction.run(sql.undeleteObject, [call.project, objectKey]);
-      if (row === undefined) throw objectNotFound(call, { objectKey });
+      if (row === undefined) {
+        throw new StowageError('VERSION_NOT_FOUND', {
+          message:
+            'The version that the object had is deleted for good; restore one that is left with ' +
+            'RestoreVersion, or record the object anew.',
+          metadata: { project: call.project, object_key: objectKey },
+        });
+      }
       const response = create(UndeleteObjectResponseSchema, { object: toObject(row) });
       return { response, changes: [changeOf('object.undeleted', row)] };
     },

@@ -69,15 +69,19 @@ const lookup = (list: string, key: string): string =>
   `(select jsonb_object($2::text[], ${list}::text[])) ->> ${key}`;
 
 /**
- * Deletes objects and appends their delete markers as the latest versions. Parameters: project,
- * keys, the markers' ids, time, and who deletes.
+ * Deletes objects and appends their delete markers as the latest versions; each names the one that
+ * was the latest. Parameters: project, keys, the markers' ids, time, and who deletes.
  */
 function deletion<Row>(name: string, columns: string): Statement<Row> {
   return statement<Row>({
     name,
     intent: 'write',
     text: `
-    with deleted as (
+    with former as materialized (
+      select jsonb_object_agg(object_key, version_id) as versions
+      from storage_objects
+      where project_id = $1 and object_key = any($2::text[])
+    ), deleted as (
       update storage_objects
       set deleted_at = $4::timestamptz, revision = revision + 1, xid = pg_current_xact_id(),
         version_id = ${lookup('$3', 'object_key')}
@@ -85,8 +89,9 @@ function deletion<Row>(name: string, columns: string): Statement<Row> {
       returning ${columns}
     ), marked as (
       insert into storage_versions (project_id, object_key, version_id, size, etag, content_type,
-        last_modified, created_by, metadata, delete_marker)
-      select $1, object_key, version_id, 0, '', '', $4::timestamptz, $5, '{}', true
+        last_modified, created_by, metadata, delete_marker, former_version_id)
+      select $1, object_key, version_id, 0, '', '', $4::timestamptz, $5, '{}', true,
+        (select versions from former) ->> object_key
       from deleted
     )
     select ${columns}
@@ -101,9 +106,11 @@ export const deleteObject = deletion<ObjectRow>('delete-object', OBJECT);
 export const deleteObjects = deletion<ChangedKey>('delete-objects', CHANGED);
 
 /**
- * Takes a deletion back, with the version that the object had: the newest of its content, because a
- * caller may have recorded an older version of its store again. Of two versions with the same
- * content the one of the object's time is meant. A marker stays as the fact it is.
+ * Takes a deletion back, with the version that the object had, which its marker names. A marker
+ * stays as the fact it is. No row where that version is gone: another one has other facts than the
+ * object. A marker that names none was made before they did; then the newest version of the
+ * object's content is meant, because a caller may have recorded an older one of its store again,
+ * and of two with the same content the one of the object's time.
  */
 export const undeleteObject = statement<ObjectRow>({
   name: 'undelete-object',
@@ -111,14 +118,28 @@ export const undeleteObject = statement<ObjectRow>({
   text: `
     update storage_objects as o
     set deleted_at = null, revision = revision + 1, xid = pg_current_xact_id(),
-      version_id = (
-        select v.version_id
-        from storage_versions v
-        where v.project_id = o.project_id and v.object_key = o.object_key and not v.delete_marker
-        order by (v.etag = o.etag and v.size = o.size) desc,
-          v.last_modified = o.last_modified desc, v.seq desc
-        limit 1
-      )
+      version_id = former.former_id
+    from (
+      select v.version_id as former_id
+      from storage_objects w
+      left join storage_versions m
+        on m.project_id = $1 and m.object_key = $2 and m.version_id = w.version_id
+      cross join lateral (
+        (select version_id
+        from storage_versions
+        where project_id = $1 and object_key = $2 and version_id = m.former_version_id
+          and not delete_marker)
+        union all
+        (select version_id
+        from storage_versions
+        where coalesce(m.former_version_id, '') = ''
+          and project_id = $1 and object_key = $2 and not delete_marker
+        order by (etag = w.etag and size = w.size) desc, last_modified = w.last_modified desc,
+          seq desc
+        limit 1)
+      ) as v
+      where w.project_id = $1 and w.object_key = $2
+    ) as former
     where project_id = $1 and object_key = $2
     returning ${OBJECT}`,
 });

@@ -14,18 +14,13 @@ import type { Call } from '../postgres/call.js';
 import type { Transaction } from '../postgres/router-api.js';
 import { type CommitResult, commit, type Written } from './commit.js';
 import { digestOf } from './digest.js';
+import { mergeMembers, readFieldMask, refuseMisread } from './field-mask.js';
 import * as sql from './object-changes.sql.js';
 import type { ObjectRow } from './object-reads.sql.js';
 import { toObject } from './object-row.js';
 import { objectNotFound, requireLive } from './preconditions.js';
 import type { Store } from './store.js';
-import {
-  readMask,
-  refuseMisread,
-  type Updatable,
-  type UpdateMask,
-  updatable,
-} from './update-mask.js';
+import { objectMask, type Updatable, type UpdateMask, updatable } from './update-mask.js';
 
 /** Each column as the text in which it is compared and sent. */
 type Values = Readonly<Record<Updatable, string | null>>;
@@ -69,12 +64,12 @@ export function updateObject(
 function readUpdate(request: UpdateObjectRequest): Update {
   const { object } = request;
   if (object === undefined) throw invalidField('object', 'is required');
-  const mask = readMask(request.updateMask?.paths ?? []);
+  const mask = readFieldMask(request.updateMask?.paths ?? [], objectMask);
   if (mask.columns.has('storage_backend') && object.storageBackend === '') {
     throw invalidField('object.storage_backend', 'is required where update_mask names it');
   }
   const metadata = object.metadata ?? {};
-  refuseMisread(mask.members, metadata);
+  refuseMisread(objectMask, mask.members, metadata);
   return { request, objectKey: object.objectKey, mask, given: givenValues(object), metadata };
 }
 
@@ -89,7 +84,10 @@ async function write(
   const deleted = found?.deleted_at !== null;
   const locked = requireLive(call, expected, found && { ...found, deleted });
   const before = presentValues(locked);
-  const after = { ...before, ...changesOf(mask, given, merged(locked.metadata, metadata, mask)) };
+  const after = {
+    ...before,
+    ...changesOf(mask, given, mergeMembers(locked.metadata, metadata, mask) as JsonMap),
+  };
   const changedFields = updatable.filter((column) => before[column] !== after[column]);
   if (changedFields.length === 0) return written(locked, []);
   const isMetadataKept = before.metadata === after.metadata;
@@ -147,13 +145,6 @@ function changesOf(mask: UpdateMask, given: Values, members: JsonMap): Partial<V
   const named = updatable.filter((column) => mask.columns.has(column));
   const changes = Object.fromEntries(named.map((column) => [column, given[column]]));
   return mask.members.size === 0 ? changes : { ...changes, metadata: canonicalJson(members) };
-}
-
-/** The metadata that is there, with what is given of the members that the mask names. */
-function merged(present: JsonObject, given: JsonObject, { members }: UpdateMask): JsonMap {
-  const kept = Object.entries(present).filter(([key]) => !members.has(key));
-  const set = Object.entries(given).filter(([key]) => members.has(key));
-  return Object.fromEntries([...kept, ...set]) as JsonMap;
 }
 
 /** What is there and what is given each keep their bounds; only together can they be too large. */

@@ -18,7 +18,10 @@ import {
 import { timestampEncoder } from './timestamp-encoder.js';
 import { WireError } from './wire-error.js';
 
-/** The field a column type becomes: a scalar, or a message by its full name. */
+/**
+ * The field a column type becomes: a scalar, or a message by its full name. A jsonb of texts may
+ * also become a map of strings.
+ */
 const fieldTypes: Readonly<Record<ColumnType, ScalarType | string>> = {
   text: ScalarType.STRING,
   uuid: ScalarType.STRING,
@@ -62,12 +65,22 @@ function typeOf(field: DescField): ScalarType | string | undefined {
   return field.message.typeName;
 }
 
+function isTextMap(field: DescField): boolean {
+  return (
+    field.fieldKind === 'map' &&
+    field.mapKey === ScalarType.STRING &&
+    field.mapKind === 'scalar' &&
+    field.scalar === ScalarType.STRING
+  );
+}
+
 /**
  * Makes the encoder of a column for its field.
  * @throws {Error} if the type does not become such a field
  */
 export function columnEncoder(field: DescField, type: ColumnType): ColumnEncoder {
-  if (typeOf(field) !== fieldTypes[type])
+  const isMap = type === 'jsonb' && isTextMap(field);
+  if (!isMap && typeOf(field) !== fieldTypes[type])
     throw new Error(`a ${type} column does not become ${field.toString()}`);
   // Which of its columns wins is not for an encoder to say.
   if (field.oneof !== undefined) throw new Error(`${field.toString()} is part of a oneof`);
@@ -88,7 +101,7 @@ export function columnEncoder(field: DescField, type: ColumnType): ColumnEncoder
     case 'timestamptz':
       return timestampEncoder(messageTag(field));
     case 'jsonb':
-      return jsonbEncoder(messageTag(field));
+      return jsonbEncoder(messageTag(field), isMap);
     default:
       return assertNever(type);
   }
@@ -96,11 +109,13 @@ export function columnEncoder(field: DescField, type: ColumnType): ColumnEncoder
 
 const JSONB_VERSION = 1;
 
-function jsonbEncoder(tag: number): ColumnEncoder {
+function jsonbEncoder(tag: number, isMap: boolean): ColumnEncoder {
   const json = new JsonStructEncoder();
   return (bytes, position, source, at, length) => {
     const version = length === 0 ? undefined : source[at];
     if (version !== JSONB_VERSION) throw new WireError(`a jsonb of version ${version}`);
-    return json.putField(bytes, position, tag, source, at + 1, at + length);
+    return isMap
+      ? json.putEntries(bytes, position, tag, source, at + 1, at + length)
+      : json.putField(bytes, position, tag, source, at + 1, at + length);
   };
 }

@@ -1,5 +1,6 @@
 /**
- * Turns the text of a JSON object into google.protobuf.Struct, bytes to bytes, in one pass.
+ * Turns the text of a JSON object into google.protobuf.Struct, or one of texts into the entries of
+ * a map of strings, bytes to bytes, in one pass.
  */
 
 import { JsonText } from './json-text.js';
@@ -90,6 +91,50 @@ export class JsonStructEncoder {
     return putLength(bytes, lengthAt, 1, this.#position);
   }
 
+  /**
+   * Writes the members of the text from `start` to `end`, all of them strings, as the entries of a
+   * map of strings; gives the position behind them. The room is that of {@link putField}.
+   * @throws {WireError} if the text is not a JSON object or a member is no string
+   */
+  putEntries(
+    bytes: Buffer,
+    position: number,
+    tag: number,
+    source: Buffer,
+    start: number,
+    end: number,
+  ): number {
+    const text = this.#text;
+    text.begin(source, start, end);
+    this.#bytes = bytes;
+    this.#position = position;
+    if (text.peek() !== OPEN_BRACE) throw text.malformed('is not an object');
+    text.at++;
+    let isOver = text.peek() === CLOSE_BRACE;
+    if (isOver) text.at++;
+    while (!isOver) {
+      this.#textEntry(tag);
+      const byte = text.peek();
+      text.at++;
+      isOver = byte === CLOSE_BRACE;
+      if (!isOver && byte !== COMMA) throw text.malformed('lacks a comma or brace');
+    }
+    text.finish();
+    this.#bytes = EMPTY;
+    return this.#position;
+  }
+
+  #textEntry(tag: number): void {
+    const bytes = this.#bytes;
+    const lengthAt = putVarint32(bytes, this.#position, tag);
+    this.#position = lengthAt + 1;
+    this.#key();
+    if (this.#text.peek() !== QUOTE) throw this.#text.malformed('has a value that is no string');
+    bytes[this.#position++] = ENTRY_VALUE_TAG;
+    this.#string();
+    this.#close(lengthAt);
+  }
+
   #object(depth: number): void {
     if (depth > JSON_DEPTH_MAX) throw this.#text.malformed(`is over ${JSON_DEPTH_MAX} levels deep`);
     this.#text.at++;
@@ -107,18 +152,23 @@ export class JsonStructEncoder {
   }
 
   #entry(depth: number): void {
-    if (this.#text.peek() !== QUOTE) throw this.#text.malformed('lacks a key');
     const bytes = this.#bytes;
     const lengthAt = this.#position + 1;
     bytes[lengthAt - 1] = FIRST_TAG;
-    bytes[lengthAt + 1] = FIRST_TAG;
-    this.#position = lengthAt + 2;
-    this.#string();
-    if (this.#text.peek() !== COLON) throw this.#text.malformed('lacks a colon');
-    this.#text.at++;
+    this.#position = lengthAt + 1;
+    this.#key();
     bytes[this.#position++] = ENTRY_VALUE_TAG;
     this.#value(depth);
     this.#close(lengthAt);
+  }
+
+  /** Writes the key of an entry and takes the colon behind it. */
+  #key(): void {
+    if (this.#text.peek() !== QUOTE) throw this.#text.malformed('lacks a key');
+    this.#bytes[this.#position++] = FIRST_TAG;
+    this.#string();
+    if (this.#text.peek() !== COLON) throw this.#text.malformed('lacks a colon');
+    this.#text.at++;
   }
 
   #array(depth: number): void {

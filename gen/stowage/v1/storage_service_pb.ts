@@ -187,8 +187,8 @@ export const StorageService: GenService<{
   /**
    * Takes a deletion back: the object lives again, with the version that it had. Idempotent with
    * a request_id. Reasons: INVALID_REQUEST, PROJECT_NOT_FOUND, OBJECT_NOT_FOUND (also after a
-   * purge), ALREADY_EXISTS where the object lives, REVISION_MISMATCH, REQUEST_ID_REUSED,
-   * NO_PRIMARY.
+   * purge), ALREADY_EXISTS where the object lives, VERSION_NOT_FOUND where the version that it had
+   * is deleted for good, REVISION_MISMATCH, REQUEST_ID_REUSED, NO_PRIMARY.
    *
    * @generated from rpc stowage.v1.StorageService.UndeleteObject
    */

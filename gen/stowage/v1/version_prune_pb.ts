@@ -13,11 +13,14 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stowage/v1/version_prune.proto.
  */
 export const file_stowage_v1_version_prune: GenFile = /*@__PURE__*/
-  fileDesc("Ch5zdG93YWdlL3YxL3ZlcnNpb25fcHJ1bmUucHJvdG8SCnN0b3dhZ2UudjEi+wIKFFBydW5lVmVyc2lvbnNSZXF1ZXN0EjYKB3Byb2plY3QYASABKAlCJbpIInIgMh5eKFthLXowLTldW2EtejAtOS5fLV17MCw2Mn0pPyQSHwoKcmVxdWVzdF9pZBgCIAEoCUILukgI2AEBcgOwAQESIAoKb2JqZWN0X2tleRgDIAEoCUIMukgJcgcogAi6AQEAEhwKBnByZWZpeBgEIAEoCUIMukgJcgcogAi6AQEAEh8KC2tlZXBfbmV3ZXN0GAUgASgFQgq6SAcaBRiQTigAEjIKDmNyZWF0ZWRfYmVmb3JlGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdkcnlfcnVuGAcgASgIOmS6SGEaXwoIY3JpdGVyaWESIXNldCBrZWVwX25ld2VzdCBvciBjcmVhdGVkX2JlZm9yZRowdGhpcy5rZWVwX25ld2VzdCA+IDAgfHwgaGFzKHRoaXMuY3JlYXRlZF9iZWZvcmUpImYKFVBydW5lVmVyc2lvbnNSZXNwb25zZRIQCgh2ZXJzaW9ucxgBIAEoAxIPCgdvYmplY3RzGAIgASgDEg0KBWJ5dGVzGAMgASgDEgwKBG1vcmUYBCABKAgSDQoFdG9rZW4YBSABKAlCUwoOZGV2LnN0b3dhZ2UudjFQAVokc3Rvd2FnZS5kZXYvZ2VuL3N0b3dhZ2UvdjE7c3Rvd2FnZXYxqgIKU3Rvd2FnZS5WMeoCC1N0b3dhZ2U6OlYxYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("Ch5zdG93YWdlL3YxL3ZlcnNpb25fcHJ1bmUucHJvdG8SCnN0b3dhZ2UudjEimwMKFFBydW5lVmVyc2lvbnNSZXF1ZXN0EjYKB3Byb2plY3QYASABKAlCJbpIInIgMh5eKFthLXowLTldW2EtejAtOS5fLV17MCw2Mn0pPyQSHwoKcmVxdWVzdF9pZBgCIAEoCUILukgI2AEBcgOwAQESIAoKb2JqZWN0X2tleRgDIAEoCUIMukgJcgcogAi6AQEAEhwKBnByZWZpeBgEIAEoCUIMukgJcgcogAi6AQEAEh8KC2tlZXBfbmV3ZXN0GAUgASgFQgq6SAcaBRiQTigAEjIKDmNyZWF0ZWRfYmVmb3JlGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdkcnlfcnVuGAcgASgIEh4KDHJlc3VtZV90b2tlbhgIIAEoCUIIukgFcgMogCA6ZLpIYRpfCghjcml0ZXJpYRIhc2V0IGtlZXBfbmV3ZXN0IG9yIGNyZWF0ZWRfYmVmb3JlGjB0aGlzLmtlZXBfbmV3ZXN0ID4gMCB8fCBoYXModGhpcy5jcmVhdGVkX2JlZm9yZSkifAoVUHJ1bmVWZXJzaW9uc1Jlc3BvbnNlEhAKCHZlcnNpb25zGAEgASgDEg8KB29iamVjdHMYAiABKAMSDQoFYnl0ZXMYAyABKAMSDAoEbW9yZRgEIAEoCBINCgV0b2tlbhgFIAEoCRIUCgxyZXN1bWVfdG9rZW4YBiABKAlCUwoOZGV2LnN0b3dhZ2UudjFQAVokc3Rvd2FnZS5kZXYvZ2VuL3N0b3dhZ2UvdjE7c3Rvd2FnZXYxqgIKU3Rvd2FnZS5WMeoCC1N0b3dhZ2U6OlYxYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
- * Which versions to delete for good: all that every criterion set lets go, but never an object's
- * latest. At least one of the two must be set.
+ * Which versions to delete for good: all that every criterion set lets go, delete markers among
+ * them, but never an object's latest. At least one of the two must be set. A call deletes at most
+ * 1000 versions and looks at 200,000 at most, key by key from the last key to the first; where
+ * there is more to look at, the answer has a resume_token. A version that is recorded behind where
+ * the calls are is left for the next time.
  *
  * @generated from message stowage.v1.PruneVersionsRequest
  */
@@ -54,7 +57,8 @@ export type PruneVersionsRequest = Message<"stowage.v1.PruneVersionsRequest"> & 
   prefix: string;
 
   /**
-   * Criterion: not among the object's so many newest versions; 0: no criterion. At most 10,000.
+   * Criterion: not among the object's so many versions that were recorded last, of which the latest
+   * need not be one; 0: no criterion. At most 10,000.
    *
    * @generated from field: int32 keep_newest = 5;
    */
@@ -68,11 +72,20 @@ export type PruneVersionsRequest = Message<"stowage.v1.PruneVersionsRequest"> & 
   createdBefore?: Timestamp | undefined;
 
   /**
-   * Counts what would be deleted, on the primary, and deletes nothing; request_id has no effect.
+   * Counts what would be deleted, on the primary, and deletes nothing; request_id and resume_token
+   * have no effect.
    *
    * @generated from field: bool dry_run = 7;
    */
   dryRun: boolean;
+
+  /**
+   * The resume_token of the call before, with the same other arguments but another request_id. At
+   * most 4 KiB.
+   *
+   * @generated from field: string resume_token = 8;
+   */
+  resumeToken: string;
 };
 
 /**
@@ -83,8 +96,7 @@ export const PruneVersionsRequestSchema: GenMessage<PruneVersionsRequest> = /*@_
   messageDesc(file_stowage_v1_version_prune, 0);
 
 /**
- * What this call deleted, in one commit of at most 1000 versions; with dry_run, what calls would
- * delete in all.
+ * What this call deleted, in one commit; with dry_run, what calls would delete in all.
  *
  * @generated from message stowage.v1.PruneVersionsResponse
  */
@@ -111,7 +123,8 @@ export type PruneVersionsResponse = Message<"stowage.v1.PruneVersionsResponse"> 
   bytes: bigint;
 
   /**
-   * There are more than one commit takes: call again, with another request_id. Never with dry_run.
+   * There is more to look at than one call does: call again with the resume_token, until it is
+   * false. A call may have deleted nothing and yet say so. Never with dry_run.
    *
    * @generated from field: bool more = 4;
    */
@@ -123,6 +136,13 @@ export type PruneVersionsResponse = Message<"stowage.v1.PruneVersionsResponse"> 
    * @generated from field: string token = 5;
    */
   token: string;
+
+  /**
+   * Where the next call goes on; empty where there is no more.
+   *
+   * @generated from field: string resume_token = 6;
+   */
+  resumeToken: string;
 };
 
 /**

@@ -123,7 +123,7 @@ export const VersionService: GenService<{
   /**
    * Deletes old versions for good, by number and by age, at most 1000 a call, in one commit. Never
    * the latest of an object. Idempotent with a request_id. Reasons: INVALID_REQUEST,
-   * PROJECT_NOT_FOUND, REQUEST_ID_REUSED, NO_PRIMARY.
+   * RESUME_TOKEN_MISMATCH, PROJECT_NOT_FOUND, REQUEST_ID_REUSED, NO_PRIMARY.
    *
    * @generated from rpc stowage.v1.VersionService.PruneVersions
    */

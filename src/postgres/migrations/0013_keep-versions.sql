@@ -4,6 +4,10 @@
 
 alter table storage_versions add column restored_from text collate "C" not null default '';
 comment on column storage_versions.restored_from is 'The version that it restored; empty: none';
+alter table storage_versions
+  add column former_version_id text collate "C" not null default '';
+comment on column storage_versions.former_version_id is
+  'Of a delete marker: the latest version before it; empty: recorded before markers named it';
 
 -- Newest first, page by page, and all versions of a prefix, key by key.
 create index storage_versions_seq on storage_versions (project_id, object_key, seq);
@@ -49,4 +53,4 @@ create index storage_changes_object on storage_changes (project_id, object_key, 
 drop index storage_changes_object;
 drop table storage_version_notes;
 drop index storage_versions_seq;
-alter table storage_versions drop column restored_from;
+alter table storage_versions drop column restored_from, drop column former_version_id;
