@@ -16,7 +16,8 @@ import {
 let service: TestService;
 
 beforeAll(async () => {
-  service = await startService();
+  // Many writers of one key wait for its row, and so for each other's connections.
+  service = await startService({ STOWAGE_QUEUE_TIMEOUT_MS: '20000' });
 });
 
 afterAll(async () => {
