@@ -18,11 +18,13 @@ import {
   RecordOutcome,
   StorageService,
   type Stowage,
+  VersionService,
 } from '../../src/client/index.js';
 import { until } from '../../src/lib/wait.js';
 import { appendRows } from '../support/append-rows.js';
 import { auditReadRows } from '../support/audit-read-rows.js';
 import { failure, startService, type TestService } from '../support/service.js';
+import { versionRows } from '../support/version-rows.js';
 
 let service: TestService;
 
@@ -324,18 +326,17 @@ const logRows = {
 
 const adminRows = { ...reportRows, ...logRows, ...maintenanceRows };
 
-const keptRows = { ...appendRows, ...auditReadRows };
-
-const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows, ...keptRows };
+const keepingRows = { ...appendRows, ...auditReadRows, ...versionRows };
+const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows, ...keepingRows };
 
 /** A row for each method of the descriptors: one that is missing has none, and fails. */
 const cases = [
   ...[StorageService, ProjectService, ClusterService, AdminService].flatMap(
     ({ methods }): DescMethod[] => methods,
   ),
-  ...[AuditService, HookService]
+  ...[AuditService, HookService, VersionService]
     .flatMap(({ methods }): DescMethod[] => methods)
-    .filter(({ localName }) => localName in keptRows),
+    .filter(({ localName }) => localName in keepingRows),
 ].map((method) => ({
   name: `${method.parent.name}/${method.name}`,
   row: rows[method.localName as never] as Row | undefined,

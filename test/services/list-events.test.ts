@@ -183,8 +183,7 @@ describe.each(doorNames)('events through %s', (door) => {
 
   it('come by any filter, in any order and page size, as the model has them', async () => {
     const from = createRandom(seed + 1);
-    // What is found is the store's business: the second door takes a part of it.
-    for (let round = 0; round < (door === 'gRPC' ? 60 : 20); round += 1) {
+    for (let round = 0; round < 30; round += 1) {
       const request = { project: model, ...anyRequest(from) };
       const pages = await listed(request);
       const what = `seed ${seed}, round ${round}: ${JSON.stringify(request, printable)}`;
