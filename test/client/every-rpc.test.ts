@@ -22,6 +22,7 @@ import {
 } from '../../src/client/index.js';
 import { until } from '../../src/lib/wait.js';
 import { appendRows } from '../support/append-rows.js';
+import { auditReadRows } from '../support/audit-read-rows.js';
 import { failure, startService, type TestService } from '../support/service.js';
 import { versionRows } from '../support/version-rows.js';
 
@@ -325,7 +326,7 @@ const logRows = {
 
 const adminRows = { ...reportRows, ...logRows, ...maintenanceRows };
 
-const keepingRows = { ...appendRows, ...versionRows };
+const keepingRows = { ...appendRows, ...auditReadRows, ...versionRows };
 const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows, ...keepingRows };
 
 /** A row for each method of the descriptors: one that is missing has none, and fails. */
