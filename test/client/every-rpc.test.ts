@@ -21,6 +21,7 @@ import {
 } from '../../src/client/index.js';
 import { until } from '../../src/lib/wait.js';
 import { appendRows } from '../support/append-rows.js';
+import { hookRows } from '../support/hook-rows.js';
 import { failure, startService, type TestService } from '../support/service.js';
 
 let service: TestService;
@@ -323,7 +324,9 @@ const logRows = {
 
 const adminRows = { ...reportRows, ...logRows, ...maintenanceRows };
 
-const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows, ...appendRows };
+const keepingRows = { ...appendRows, ...hookRows };
+
+const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows, ...keepingRows };
 
 /** A row for each method of the descriptors: one that is missing has none, and fails. */
 const cases = [
@@ -332,7 +335,7 @@ const cases = [
   ),
   ...[AuditService, HookService]
     .flatMap(({ methods }): DescMethod[] => methods)
-    .filter(({ localName }) => localName in appendRows),
+    .filter(({ localName }) => localName in keepingRows),
 ].map((method) => ({
   name: `${method.parent.name}/${method.name}`,
   row: rows[method.localName as never] as Row | undefined,
