@@ -21,9 +21,12 @@ const freshness = strong;
 const hookNames = ['erp_sync', 'erp_sync2', 'mail'];
 const eventTypes = ['DOCUMENT_ARCHIVED', 'object.created', 'Größe'];
 const DAY = 86_400;
-/** Few enough that some are of several executions, over four months. */
+/**
+ * Few enough that some are of several executions, over four months; none within an hour of a whole
+ * day ago, where windows begin.
+ */
 const times = Array.from({ length: 60 }, () =>
-  secondsAgo(60 + random.below(100 * DAY), random.below(1000)),
+  secondsAgo(random.below(100) * DAY + 3600 + random.below(22 * 3600), random.below(1000)),
 );
 
 const rows: readonly Planted[] = Array.from({ length: 250 }, (_, n) => ({
