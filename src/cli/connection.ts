@@ -70,9 +70,14 @@ function failureSentence(error: unknown, server: string): string {
   return `${error.reason}: ${error.message}${detail}${id === undefined ? '' : ` [${id}]`}`;
 }
 
+const subjects = [
+  ...['object_key', 'version_id', 'hook_name', 'prefix', 'project', 'node', 'table', 'index'],
+  'partition',
+] as const;
+
 /** What the error is about, where its sentence does not name it: in quotes, as sentences do. */
 function subjectsOf({ message, metadata }: CallError): readonly string[] {
-  return ['object_key', 'prefix', 'project', 'node', 'table', 'index'].flatMap((name) => {
+  return subjects.flatMap((name) => {
     const value = metadata[name] ?? '';
     return value === '' || message.includes(`"${value}"`) ? [] : [`${name}: ${value}`];
   });

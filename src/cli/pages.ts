@@ -53,7 +53,15 @@ export function jsonLines<Schema extends DescMessage>(
   return rows.map((row) => `${jsonText(toJson(schema, row))}\n`).join('');
 }
 
-/** One message as a JSON document for reading; figures that are 0 or false too. */
+/** A resource as a JSON document for reading. */
+export function jsonResource<Schema extends DescMessage>(
+  schema: Schema,
+  message: MessageShape<Schema>,
+): string {
+  return `${jsonText(toJson(schema, message), 2)}\n`;
+}
+
+/** An answer as a JSON document for reading; figures that are 0 or false too. */
 export function jsonDocument<Schema extends DescMessage>(
   schema: Schema,
   message: MessageShape<Schema>,

@@ -9,7 +9,7 @@ import { shortName } from './fitted-table.js';
 import { escapeText } from './scan/names.js';
 import { type Column, Table } from './table.js';
 
-/** What the last column is to have before another one goes. */
+/** What the last column is to have before another one goes, if its cells need it. */
 const lastColumnsWanted = 16;
 
 const gap = 2;
@@ -20,6 +20,8 @@ export interface StreamedOptions<Row> {
   readonly width: number;
   /** Titles of the columns that a narrow terminal does without, the first one first. */
   readonly leastFirst?: readonly string[];
+  /** What the last column is to have, though the rows which come first may need less. */
+  readonly lastWanted?: number;
   /** What stands below a row, in lines that nothing in needs an escape. */
   readonly below?: (row: Row) => readonly string[];
 }
@@ -47,24 +49,45 @@ export class StreamedTable<Row> {
   }
 
   #tableFor(rows: readonly Row[]): Table<Row> {
-    const { width, leastFirst = [] } = this.#options;
-    const widthOf = ({ title, cell }: Column<Row>): number =>
-      rows.reduce((most, row) => Math.max(most, displayWidth(escapeText(cell(row)))), title.length);
+    const columns = this.#fitting(rows);
+    const last = columns.at(-1);
+    if (last === undefined || last.align === 'right') return new Table(columns);
+    const others = columns.slice(0, -1).map((column) => ({ column, least: widest(column, rows) }));
+    // Of this row, not of those that came first: a later one may have wider cells.
+    const roomOf = (row: Row): number =>
+      others.reduce(
+        (room, { column, least }) => room - gap - Math.max(least, cellWidth(column, row)),
+        this.#options.width,
+      );
+    const cell = (row: Row): string => shortName(last.cell(row), Math.max(1, roomOf(row)));
+    return new Table([...columns.slice(0, -1), { ...last, cell }]);
+  }
+
+  /** The columns that there is room for. */
+  #fitting(rows: readonly Row[]): readonly Column<Row>[] {
+    const { width, leastFirst = [], lastWanted = 0 } = this.#options;
     let columns = this.#all;
-    const roomOf = () =>
-      columns.slice(0, -1).reduce((room, column) => room - widthOf(column) - gap, width);
-    const isNarrow = () => {
+    const isNarrow = (): boolean => {
       const last = columns.at(-1);
-      return last !== undefined && roomOf() < Math.min(lastColumnsWanted, widthOf(last));
+      if (last === undefined) return false;
+      const needed = Math.min(lastColumnsWanted, widest(last, rows));
+      const wanted = last === this.#all.at(-1) ? Math.max(needed, lastWanted) : needed;
+      const others = columns.slice(0, -1);
+      return others.reduce((room, each) => room - gap - widest(each, rows), width) < wanted;
     };
     for (const title of leastFirst) {
       if (!isNarrow()) break;
       columns = columns.filter((column) => column.title !== title);
     }
-    const room = Math.max(1, roomOf());
-    const last = columns.at(-1);
-    if (last === undefined || last.align === 'right') return new Table(columns);
-    const cell = (row: Row): string => shortName(last.cell(row), room);
-    return new Table([...columns.slice(0, -1), { ...last, cell }]);
+    return columns;
   }
+}
+
+function cellWidth<Row>({ cell }: Column<Row>, row: Row): number {
+  return displayWidth(escapeText(cell(row)));
+}
+
+function widest<Row>(column: Column<Row>, rows: readonly Row[]): number {
+  const width = (most: number, row: Row): number => Math.max(most, cellWidth(column, row));
+  return rows.reduce(width, column.title.length);
 }

@@ -1,6 +1,7 @@
 /** The examples of docs/cli.md, run one after another: each must print just what the page shows. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type KeepingLine, runKeepingAt } from '../support/keeping-door.js';
 import { blocksOf } from '../support/markdown-blocks.js';
 import { type CommandLine, runAt } from '../support/object-commands.js';
 import { startService, type TestService } from '../support/service.js';
@@ -51,7 +52,7 @@ async function recordExamples(): Promise<void> {
 }
 
 interface Example {
-  readonly line: CommandLine;
+  readonly line: CommandLine | KeepingLine;
   readonly expected: string;
 }
 
@@ -65,23 +66,28 @@ const pageExamples: Example[] = blocksOf('docs/cli.md')
   .flatMap(({ text }) => text.split(/^\$ stowage /m).slice(1))
   .map((example) => {
     const [command = '', ...rest] = example.split('\n');
-    return { line: wordsOf(command) as unknown as CommandLine, expected: rest.join('\n') };
+    return { line: wordsOf(command) as unknown as Example['line'], expected: rest.join('\n') };
   });
 
 /** What differs from run to run: the id, and when the object was recorded. */
 const masked = (text: string): string =>
   text
     .replace(/[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/g, 'ID')
-    .replace(/^(created +).*/m, '$1TIME');
+    .replace(/^((?:created|updated) +).*/gm, '$1TIME');
 
 describe('docs/cli.md', () => {
   it('shows each command', () => {
     const names = new Set(pageExamples.map(({ line }) => line[0]));
-    expect([...names].sort()).toEqual(['du', 'get', 'ls', 'mv', 'rm', 'search', 'stats']);
+    const ofObjects = ['du', 'get', 'ls', 'mv', 'rm', 'search', 'stats', 'version', 'versions'];
+    expect([...names].sort()).toEqual([...ofObjects, 'hooks'].sort());
   });
 
   it.each(pageExamples)('$line prints what the page shows', async ({ line, expected }) => {
-    const { stdout, stderr } = await runAt(service.grpcTarget, line);
+    const isKeeping = (given: Example['line']): given is KeepingLine =>
+      ['versions', 'version', 'audit', 'hooks'].includes(given[0]);
+    const { stdout, stderr } = isKeeping(line)
+      ? await runKeepingAt(service.grpcTarget, line)
+      : await runAt(service.grpcTarget, line);
     expect(masked(stdout + stderr)).toBe(masked(expected));
   });
 });

@@ -18,11 +18,13 @@ import {
   RecordOutcome,
   StorageService,
   type Stowage,
+  VersionService,
 } from '../../src/client/index.js';
 import { until } from '../../src/lib/wait.js';
 import { appendRows } from '../support/append-rows.js';
 import { hookRows } from '../support/hook-rows.js';
 import { failure, startService, type TestService } from '../support/service.js';
+import { versionRows } from '../support/version-rows.js';
 
 let service: TestService;
 
@@ -324,8 +326,7 @@ const logRows = {
 
 const adminRows = { ...reportRows, ...logRows, ...maintenanceRows };
 
-const keepingRows = { ...appendRows, ...hookRows };
-
+const keepingRows = { ...appendRows, ...versionRows, ...hookRows };
 const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows, ...keepingRows };
 
 /** A row for each method of the descriptors: one that is missing has none, and fails. */
@@ -333,7 +334,7 @@ const cases = [
   ...[StorageService, ProjectService, ClusterService, AdminService].flatMap(
     ({ methods }): DescMethod[] => methods,
   ),
-  ...[AuditService, HookService]
+  ...[AuditService, HookService, VersionService]
     .flatMap(({ methods }): DescMethod[] => methods)
     .filter(({ localName }) => localName in keepingRows),
 ].map((method) => ({

@@ -189,6 +189,29 @@ describe.each(doorNames)(`executions through %s (seed ${seed})`, (door) => {
     }
   });
 
+  it('tells at once what was logged, in a list and in both kinds of statistics', async () => {
+    const project = await newProject('logged');
+    const execution = {
+      hookName: 'erp_sync',
+      eventType: 'DOCUMENT_ARCHIVED',
+      objectKey: 'documents/invoice-2024-001.pdf',
+      executionTime: 0.342,
+      success: true,
+      response: { status: 'synced', erp_id: 'INV-2024-001' },
+    };
+    const { id } = await hooks().logExecution({ project, execution });
+    const { executions } = await hooks().listExecutions({ project, freshness });
+    expect(executions).toMatchObject([{ ...execution, id }]);
+    const { statistics } = await hooks().getHookStatistics({ project, hours: 24, freshness });
+    const times = { avgExecutionTime: 0.342, p50ExecutionTime: 0.342, p99ExecutionTime: 0.342 };
+    expect(statistics).toMatchObject([
+      { hookName: 'erp_sync', totalExecutions: 1n, successful: 1n, failed: 0n, ...times },
+    ]);
+    const { storage } = service.doors[door];
+    const all = await storage.getStatistics({ project, freshness });
+    expect(all.hookExecutions24h?.value).toBe(1n);
+  });
+
   it('adds up a day by hook and kind of event', async () => {
     const project = await newProject('example');
     const success = { hook_name: 'erp_sync', event_type: 'DOCUMENT_ARCHIVED', success: true };

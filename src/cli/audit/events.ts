@@ -23,6 +23,9 @@ const columns: readonly Column<AuditEvent>[] = [
 
 const leastFirst = ['FROM', 'RESULT'];
 
+/** Events of what has no key may come first. */
+const keyColumnsWanted = 24;
+
 /** Why an event failed; that it did is seen there, too, where no column says so. */
 export function failureLines({ success, errorMessage }: AuditEvent): readonly string[] {
   if (success !== false) return [];
@@ -32,6 +35,6 @@ export function failureLines({ success, errorMessage }: AuditEvent): readonly st
 
 /** A table of events for this output. */
 export function eventTable(output: Output): StreamedTable<AuditEvent> {
-  const below = failureLines;
-  return new StreamedTable(columns, { width: widthOf(output), leastFirst, below });
+  const options = { width: widthOf(output), leastFirst, lastWanted: keyColumnsWanted };
+  return new StreamedTable(columns, { ...options, below: failureLines });
 }

@@ -6,7 +6,7 @@ import { callService, type Surroundings, strong } from '../call.js';
 import { exactTime } from '../cells.js';
 import { notEmpty, type ObjectOptions, withObjectOptions } from '../options.js';
 import { jsonText, print, widthOf } from '../output.js';
-import { jsonDocument, jsonLines, pagesOf } from '../pages.js';
+import { jsonLines, jsonResource, pagesOf } from '../pages.js';
 import { StreamedTable } from '../streamed-table.js';
 import { type Column, renderRecord } from '../table.js';
 
@@ -41,7 +41,7 @@ function hookRecord(hook: Hook): string {
 /** The hook as a program reads it, or as a person does. */
 export function renderHook(hook: Hook | undefined, isJson: boolean): string {
   if (hook === undefined) throw new Error('the server answered without the hook');
-  return isJson ? jsonDocument(HookSchema, hook) : hookRecord(hook);
+  return isJson ? jsonResource(HookSchema, hook) : hookRecord(hook);
 }
 
 /** Makes the sub-command. */

@@ -13,7 +13,7 @@ import { canAsk, confirm } from '../confirm.js';
 import { wholeNumber } from '../connection.js';
 import { notEmpty, type ObjectOptions, withObjectOptions } from '../options.js';
 import { print } from '../output.js';
-import { jsonDocument } from '../pages.js';
+import { jsonDocument, jsonResource } from '../pages.js';
 import { escapeText } from '../scan/names.js';
 
 interface RevisionOptions extends ObjectOptions {
@@ -60,7 +60,7 @@ export function restoreCommand({ defaults, shell }: Surroundings): Command {
         const made = versionOf(await client.restoreVersion({ ...request, ...heldTo(options) }));
         const names = [objectKey, made.versionId, made.restoredFrom].map(escapeText);
         const line = `${names[0]} is at ${names[1]}, restored from ${names[2]}\n`;
-        await print(shell.stdout, json ? jsonDocument(ObjectVersionSchema, made) : line);
+        await print(shell.stdout, json ? jsonResource(ObjectVersionSchema, made) : line);
       });
     },
   );
@@ -105,7 +105,7 @@ export function editCommand({ defaults, shell }: Surroundings): Command {
         const request = { project, requestId: randomUUID(), version, updateMask: { paths } };
         const made = versionOf(await client.updateVersion({ ...request, ...heldTo(options) }));
         const line = `${escapeText(made.versionId)} is at revision ${made.revision}\n`;
-        await print(shell.stdout, json ? jsonDocument(ObjectVersionSchema, made) : line);
+        await print(shell.stdout, json ? jsonResource(ObjectVersionSchema, made) : line);
       });
     },
   );
