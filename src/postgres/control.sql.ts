@@ -29,6 +29,13 @@ export const readScope = statement<Identity>({
            pg_postmaster_start_time()::text as started_at`,
 });
 
+/** Has the rest of a unit planned without the values of parameters. */
+export const genericPlans = statement<{ set_config: string }>({
+  name: 'generic-plans',
+  intent: 'read',
+  text: `select set_config('plan_cache_mode', 'force_generic_plan', true)`,
+});
+
 /**
  * Ends a unit whose node has not replayed an LSN, before its statement costs anything: SQL has no
  * plainer way to raise an error than to divide by zero. A primary passes. Parameter: the LSN.

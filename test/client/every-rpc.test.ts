@@ -23,6 +23,7 @@ import {
 import { until } from '../../src/lib/wait.js';
 import { appendRows } from '../support/append-rows.js';
 import { auditReadRows } from '../support/audit-read-rows.js';
+import { hookRows } from '../support/hook-rows.js';
 import { failure, startService, type TestService } from '../support/service.js';
 import { versionRows } from '../support/version-rows.js';
 
@@ -326,7 +327,7 @@ const logRows = {
 
 const adminRows = { ...reportRows, ...logRows, ...maintenanceRows };
 
-const keepingRows = { ...appendRows, ...auditReadRows, ...versionRows };
+const keepingRows = { ...appendRows, ...auditReadRows, ...versionRows, ...hookRows };
 const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows, ...keepingRows };
 
 /** A row for each method of the descriptors: one that is missing has none, and fails. */
