@@ -7,6 +7,7 @@ import { failover } from './failover.js';
 import { ingest } from './ingest.js';
 import { list } from './list.js';
 import { pointRead } from './point-read.js';
+import { retention } from './retention.js';
 import { router } from './router.js';
 import { search } from './search.js';
 import { searchCost } from './search-cost.js';
@@ -22,6 +23,7 @@ export const lanes: readonly Lane[] = [
   ingest,
   searchCost,
   audit,
+  retention,
   router,
   telemetry,
   failover,

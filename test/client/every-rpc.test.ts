@@ -321,9 +321,27 @@ const logRows = {
   },
 } satisfies Partial<Record<keyof typeof AdminService.method, Row>>;
 
+/** AuditService: its partitions and seals. */
+const retentionRows = {
+  async listPartitions({ stowage }) {
+    const { partitions } = await stowage.audit.listPartitions({ source: 1 });
+    expect(partitions).toHaveLength(3);
+  },
+  async applyRetention({ stowage }) {
+    const messages = await collect(stowage.audit.applyRetention({ source: 2, retentionDays: 90 }));
+    expect(messages.at(-1)?.summary).toMatchObject({ partitionsDropped: 0, dryRun: false });
+  },
+  async verifySeals({ stowage }) {
+    const messages = await collect(stowage.audit.verifySeals({}));
+    expect(messages.filter(({ partition }) => partition !== '')).toEqual([]);
+  },
+} satisfies Partial<Record<keyof typeof AuditService.method, Row>>;
+
 const adminRows = { ...reportRows, ...logRows, ...maintenanceRows };
 
-const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows, ...appendRows };
+const trailRows = { ...appendRows, ...retentionRows };
+
+const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows, ...trailRows };
 
 /** A row for each method of the descriptors: one that is missing has none, and fails. */
 const cases = [
@@ -332,7 +350,7 @@ const cases = [
   ),
   ...[AuditService, HookService]
     .flatMap(({ methods }): DescMethod[] => methods)
-    .filter(({ localName }) => localName in appendRows),
+    .filter(({ localName }) => localName in trailRows),
 ].map((method) => ({
   name: `${method.parent.name}/${method.name}`,
   row: rows[method.localName as never] as Row | undefined,
