@@ -325,9 +325,31 @@ const logRows = {
   },
 } satisfies Partial<Record<keyof typeof AdminService.method, Row>>;
 
+/** AuditService: its partitions and seals. */
+const retentionRows = {
+  async listPartitions({ stowage }) {
+    const { partitions } = await stowage.audit.listPartitions({ source: 1 });
+    expect(partitions).toHaveLength(3);
+  },
+  async applyRetention({ stowage }) {
+    const messages = await collect(stowage.audit.applyRetention({ source: 2, retentionDays: 90 }));
+    expect(messages.at(-1)?.summary).toMatchObject({ partitionsDropped: 0, dryRun: false });
+  },
+  async verifySeals({ stowage }) {
+    const messages = await collect(stowage.audit.verifySeals({}));
+    expect(messages.filter(({ partition }) => partition !== '')).toEqual([]);
+  },
+} satisfies Partial<Record<keyof typeof AuditService.method, Row>>;
+
 const adminRows = { ...reportRows, ...logRows, ...maintenanceRows };
 
-const keepingRows = { ...appendRows, ...auditReadRows, ...versionRows, ...hookRows };
+const keepingRows = {
+  ...appendRows,
+  ...auditReadRows,
+  ...versionRows,
+  ...hookRows,
+  ...retentionRows,
+};
 const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows, ...keepingRows };
 
 /** A row for each method of the descriptors: one that is missing has none, and fails. */
