@@ -6,7 +6,7 @@ alter table storage_versions add column restored_from text collate "C" not null 
 comment on column storage_versions.restored_from is 'The version that it restored; empty: none';
 
 -- Newest first, page by page, and all versions of a prefix, key by key.
-create index storage_versions_seq on storage_versions (project_id, object_key, seq);
+create index storage_versions_seq on storage_versions (project_id, object_key, seq desc);
 
 -- Apart from the facts, which stay append-only. Most versions have no row here, so recording pays
 -- nothing for them; with its version the row leaves, whoever deletes that.
