@@ -8,16 +8,20 @@ import {
 } from '../../gen/stowage/v1/admin_maintenance_pb.js';
 import {
   AdminService,
+  AuditService,
   ClusterService,
   createStowage,
   type DuplicateGroup,
+  HookService,
   LogLevel,
   ProjectService,
   RecordOutcome,
   StorageService,
   type Stowage,
+  VersionService,
 } from '../../src/client/index.js';
 import { until } from '../../src/lib/wait.js';
+import { exportRows } from '../support/export-rows.js';
 import { failure, startService, type TestService } from '../support/service.js';
 
 let service: TestService;
@@ -320,16 +324,20 @@ const logRows = {
 
 const adminRows = { ...reportRows, ...logRows, ...maintenanceRows };
 
-const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows };
+const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows, ...exportRows };
 
 /** A row for each method of the descriptors: one that is missing has none, and fails. */
-const cases = [StorageService, ProjectService, ClusterService, AdminService].flatMap(
-  ({ methods }) =>
-    methods.map((method: DescMethod) => ({
-      name: `${method.parent.name}/${method.name}`,
-      row: rows[method.localName as never] as Row | undefined,
-    })),
-);
+const cases = [
+  ...[StorageService, ProjectService, ClusterService, AdminService].flatMap(
+    ({ methods }): DescMethod[] => methods,
+  ),
+  ...[AuditService, HookService, VersionService]
+    .flatMap(({ methods }): DescMethod[] => methods)
+    .filter(({ localName }) => localName in exportRows),
+].map((method) => ({
+  name: `${method.parent.name}/${method.name}`,
+  row: rows[method.localName as never] as Row | undefined,
+}));
 
 describe.each(Object.entries(doors))('at %s', (door, address) => {
   it.each(cases)('$name is answered', async ({ name, row }) => {

@@ -25,16 +25,27 @@ export async function fillTables(admin: TestConnection, filling: Filling): Promi
     [tables],
   );
   for (const { name } of indexes) await admin.query(`drop index ${name}`);
+  // A logged table may not refer to one that is not, so what refers to these goes before them.
+  const referring = await admin.query<{ name: string }>(
+    `select distinct conrelid::regclass::text as name from pg_constraint
+     where contype = 'f' and confrelid = any ($1::text[]::regclass[])`,
+    [tables],
+  );
   const leaves = await admin.query<{ name: string }>(
     `select oid::regclass::text as name from pg_class
      where relkind = 'r' and (oid = any ($1::text[]::regclass[]) or oid in (
        select inhrelid from pg_inherits where inhparent = any ($1::text[]::regclass[])))`,
     [tables],
   );
-  for (const { name } of leaves) await admin.query(`alter table ${name} set unlogged`);
+  for (const { name } of [...referring, ...leaves]) {
+    await admin.query(`alter table ${name} set unlogged`);
+  }
   await fill();
   await admin.query(`set maintenance_work_mem = '256MB'`);
-  for (const { name, definition } of indexes) if (isNeeded(name)) await admin.query(definition);
+  for (const { name, definition } of indexes) {
+    // That of a table in partitions is told without those of its partitions.
+    if (isNeeded(name)) await admin.query(definition.replace(' ON ONLY ', ' ON '));
+  }
   await admin.query('reset maintenance_work_mem');
   for (const table of tables) await admin.query(`vacuum analyze ${table}`);
 }
