@@ -81,7 +81,10 @@ describe('A lease', () => {
     expect(written).toEqual(['read-lease', 'renew-lease', 'renew-lease']);
   });
 
-  it('ends behind its renewal, and without a word where there is no primary', async () => {
+  it.each([
+    ['ends behind its renewal', undefined, ['end-lease']],
+    ['is left to expire where its renewal finds no primary', new StowageError('NO_PRIMARY'), []],
+  ])('%s', async (_, failed, more) => {
     const { store, written, state } = recorded();
     const lease = await ExportLease.resume(store, testCall(), 'id', 'token');
     const gate = deferred<void>();
@@ -90,10 +93,10 @@ describe('A lease', () => {
     const ended = lease.end();
     await settledAll();
     expect(written).toEqual(['read-lease', 'renew-lease']);
-    state.failure = new StowageError('NO_PRIMARY');
+    state.failure = failed;
     gate.resolve();
     await ended;
-    expect(written).toEqual(['read-lease', 'renew-lease', 'end-lease']);
+    expect(written).toEqual(['read-lease', 'renew-lease', ...more]);
   });
 
   it('that may have been made is none', async () => {
