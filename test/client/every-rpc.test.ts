@@ -23,6 +23,7 @@ import {
 import { until } from '../../src/lib/wait.js';
 import { appendRows } from '../support/append-rows.js';
 import { auditReadRows } from '../support/audit-read-rows.js';
+import { exportRows } from '../support/export-rows.js';
 import { hookRows } from '../support/hook-rows.js';
 import { failure, startService, type TestService } from '../support/service.js';
 import { versionRows } from '../support/version-rows.js';
@@ -346,6 +347,7 @@ const adminRows = { ...reportRows, ...logRows, ...maintenanceRows };
 const keepingRows = {
   ...appendRows,
   ...auditReadRows,
+  ...exportRows,
   ...versionRows,
   ...hookRows,
   ...retentionRows,
@@ -354,16 +356,14 @@ const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows, ...
 
 /** A row for each method of the descriptors: one that is missing has none, and fails. */
 const cases = [
-  ...[StorageService, ProjectService, ClusterService, AdminService].flatMap(
-    ({ methods }): DescMethod[] => methods,
-  ),
-  ...[AuditService, HookService, VersionService]
-    .flatMap(({ methods }): DescMethod[] => methods)
-    .filter(({ localName }) => localName in keepingRows),
-].map((method) => ({
-  name: `${method.parent.name}/${method.name}`,
-  row: rows[method.localName as never] as Row | undefined,
-}));
+  ...[StorageService, VersionService, AuditService, HookService],
+  ...[ProjectService, ClusterService, AdminService],
+]
+  .flatMap(({ methods }): DescMethod[] => methods)
+  .map((method) => ({
+    name: `${method.parent.name}/${method.name}`,
+    row: rows[method.localName as never] as Row | undefined,
+  }));
 
 describe.each(Object.entries(doors))('at %s', (door, address) => {
   it.each(cases)('$name is answered', async ({ name, row }) => {
