@@ -38,6 +38,7 @@ describe('README', () => {
     expect(shell.filter((text) => text.includes('curl'))).toHaveLength(3);
     expect(shell.filter((text) => text.includes('stowage scan'))).toHaveLength(1);
     expect(shell.filter((text) => text.includes('stowage ls'))).toHaveLength(1);
+    expect(shell.filter((text) => text.includes('stowage versions'))).toHaveLength(1);
     expect(shell.filter((text) => text.includes('stowage admin'))).toHaveLength(1);
     expect(typescript).toHaveLength(1);
   });
@@ -67,6 +68,13 @@ describe('README', () => {
     expect(output).toMatch(/ docs\/search\.md\n/);
     expect(output).toMatch(/^[\d.]+ .*docs\/decisions\/0032-install\.md/m);
     expect(output).toMatch(/^total +\d\d /m);
+  });
+
+  it('tells what was there before, and who did what', async () => {
+    const [ask = ''] = shell.filter((text) => text.includes('stowage versions'));
+    const output = await sh(ask);
+    expect(output).toMatch(/ latest .*d8e8fca2dc0f896f/);
+    expect(output).toMatch(/RECORD_OBJECT/);
   });
 
   it('tells how it is', async () => {

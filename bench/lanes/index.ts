@@ -1,6 +1,7 @@
 /** Every lane, in the order in which they run. A lane is a file of this folder and a line here. */
 
 import type { Lane } from '../frame/lane.js';
+import { append } from './append.js';
 import { audit } from './audit.js';
 import { exportLane } from './export.js';
 import { failover } from './failover.js';
@@ -20,6 +21,7 @@ export const lanes: readonly Lane[] = [
   list,
   search,
   ingest,
+  append,
   searchCost,
   audit,
   router,

@@ -107,7 +107,7 @@ function encode(rows: readonly Row[], count: number): void {
   const encoder = compileTupleEncoder(StorageObjectSchema, objectColumns, {
     field: StreamObjectsResponseSchema.field.objects,
   });
-  const collector = createBatchCollector({ encoder, keyColumn: 0 });
+  const collector = createBatchCollector({ encoder, key: 0 });
   // One chunk with many tuples, as a socket gives them.
   const chunk = Buffer.concat(rows.map((row) => row.tuple));
   for (let done = 0; done < count; done += rows.length) {

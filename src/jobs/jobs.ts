@@ -2,19 +2,23 @@
 
 import type { KeepingSettings } from '../config-keeping.js';
 import type { Router } from '../postgres/router-api.js';
+import { cleanExportLeasesJob } from './clean-export-leases.js';
 import { cleanRequestLogJob } from './clean-request-log.js';
 import { ensurePartitionsJob } from './ensure-partitions.js';
 import { expireObjectsJob } from './expire-objects.js';
 import { createRunningJob, type Job, type JobOptions, type RunningJob } from './job.js';
 import { noteTimelineJob } from './note-timeline.js';
+import { sealMonthsJob } from './seal-months.js';
 
 /** Every job there is. */
 export function allJobs(router: Router, keeping: KeepingSettings): readonly Job[] {
   return [
     ensurePartitionsJob(router),
     cleanRequestLogJob(router, keeping.requestLogHours),
+    cleanExportLeasesJob(router),
     expireObjectsJob({ router, keeping }),
     noteTimelineJob(router),
+    sealMonthsJob({ router, keeping }),
   ];
 }
 

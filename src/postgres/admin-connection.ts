@@ -18,22 +18,43 @@ const END_WAIT_MS = 2_000;
 /** A database as its owner reaches it: a URL in the form of `DATABASE_URL`, or settings. */
 export type AdminDatabase = string | DatabaseLogin;
 
+/** A connection of the schema's owner to the primary. */
+export interface AdminConnection {
+  readonly client: Client;
+  /** Ends it, also where its node has fallen silent. Never rejects. */
+  close(): Promise<void>;
+}
+
 /**
- * Runs `body` with a connection to the primary among the database's nodes, which are asked in
- * order, each for at most its connect timeout, 10 s for a URL. The connection ends with the body.
- * @throws StowageError INVALID_REQUEST where the URL is none, NO_PRIMARY; and what `body` throws.
+ * Connects to the primary among the database's nodes, which are asked in order, each for at most
+ * its connect timeout, 10 s for a URL.
+ * @throws StowageError INVALID_REQUEST where the URL is none, NO_PRIMARY.
+ */
+export async function openAdminConnection(database: AdminDatabase): Promise<AdminConnection> {
+  const client = await connectToPrimary(
+    typeof database === 'string' ? await readUrl(database) : database,
+  );
+  return {
+    client,
+    async close() {
+      if (!(await settlesWithin(client.end(), END_WAIT_MS))) destroyClient(asDriverClient(client));
+    },
+  };
+}
+
+/**
+ * Runs `body` with a connection of {@link openAdminConnection}, which ends with the body.
+ * @throws StowageError as that; and what `body` throws.
  */
 export async function withAdminConnection<T>(
   database: AdminDatabase,
   body: (client: Client) => Promise<T>,
 ): Promise<T> {
-  const client = await connectToPrimary(
-    typeof database === 'string' ? await readUrl(database) : database,
-  );
+  const { client, close } = await openAdminConnection(database);
   try {
     return await body(client);
   } finally {
-    if (!(await settlesWithin(client.end(), END_WAIT_MS))) destroyClient(asDriverClient(client));
+    await close();
   }
 }
 

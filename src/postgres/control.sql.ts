@@ -43,8 +43,18 @@ export const requireReplayed = statement<{ replayed: number }>({
 });
 
 /**
- * The same for a transaction that writes. A flushed LSN covers a commit only from
- * `synchronous_commit = local` upwards, so `off` is raised whoever set it.
+ * Ends a transaction that would commit before anybody has seen what its node is, where that was
+ * restarted since it was looked at. Parameter: when it was started.
+ */
+export const requireStarted = statement<{ started: number }>({
+  name: 'require-started',
+  intent: 'readPrimary',
+  text: 'select 1 / (pg_postmaster_start_time()::text = $1)::integer as started',
+});
+
+/**
+ * Scope of a transaction that writes, as `read-scope` has it. A flushed LSN covers a commit only
+ * from `synchronous_commit = local` upwards, so `off` is raised whoever set it.
  */
 export const writeScope = statement<Identity>({
   name: 'write-scope',

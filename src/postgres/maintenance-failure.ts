@@ -18,6 +18,15 @@ export function leftBehind(error: unknown): string {
   return error instanceof LeftBehind ? LEFT : '';
 }
 
+/** The owner's login found no primary; the addresses and words of the refusals are the log's. */
+export function ownerReachedNone(cause: unknown): StowageError {
+  return new StowageError('NO_PRIMARY', {
+    message: "The login of STOWAGE_ADMIN_URL reached no primary; the server's log has why.",
+    retryDelayMs: 1_000,
+    cause,
+  });
+}
+
 /** The sentence for what ended a job that nobody had cancelled. */
 export function failureSentence(error: unknown): string {
   if (error instanceof LeftBehind) return `${failureSentence(error.cause)} ${LEFT}`;

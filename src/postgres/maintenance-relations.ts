@@ -137,9 +137,14 @@ export async function leftoversOf(
 
 /**
  * Takes the table for the session, against jobs of every server.
+ * @param sentence what is said where another has it.
  * @throws StowageError MAINTENANCE_RUNNING, with the id of the job that has it.
  */
-export async function takeTable(client: Client, { lockedBy }: Relation): Promise<void> {
+export async function takeTable(
+  client: Client,
+  { lockedBy }: Pick<Relation, 'lockedBy'>,
+  sentence = 'A maintenance job works on this table already',
+): Promise<void> {
   const turn = await client.query<{ taken: boolean }>(
     "select pg_try_advisory_lock(hashtextextended('stowage_maintenance_' || $1, 0)) as taken",
     [lockedBy],
@@ -154,7 +159,7 @@ export async function takeTable(client: Client, { lockedBy }: Relation): Promise
          = hashtextextended('stowage_maintenance_' || $1, 0)`,
     [lockedBy],
   );
-  throw runningAlready(rows[0]?.job ?? undefined, 'A maintenance job works on this table already');
+  throw runningAlready(rows[0]?.job ?? undefined, sentence);
 }
 
 /** The error for a job that is in the way; without an id where nobody tells it. */

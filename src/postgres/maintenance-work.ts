@@ -146,10 +146,19 @@ async function setLockTimeout(client: Client, timeoutMs: number): Promise<void> 
 
 /** Runs one command, cancelled when the signal is aborted; nothing where the relation is gone. */
 async function run(work: Work, command: Command, oid: string): Promise<void> {
-  const { client, login, signal } = work;
-  const text = await commandOn(client, command, oid);
-  signal.throwIfAborted();
-  if (text === undefined) return;
+  const text = await commandOn(work.client, command, oid);
+  work.signal.throwIfAborted();
+  if (text !== undefined) await runCancellable(work, text);
+}
+
+/**
+ * Runs a text, cancelled when the signal is aborted.
+ * @throws what the text throws.
+ */
+export async function runCancellable(
+  { client, login, signal }: Pick<Work, 'client' | 'login' | 'signal'>,
+  text: string,
+): Promise<void> {
   const running = client.query(text);
   let cancelled: Promise<void> | undefined;
   const cancel = () => {

@@ -11,7 +11,7 @@ import { type Deferred, deferred } from '../lib/deferred.js';
 import { type Limits, settlesWithin, within } from '../lib/interruption.js';
 import { withAdminConnection } from './admin-connection.js';
 import { asDriverClient, destroyClient, nodeName } from './driver.js';
-import { failureSentence, leftBehind } from './maintenance-failure.js';
+import { failureSentence, leftBehind, ownerReachedNone } from './maintenance-failure.js';
 import { type MaintenanceProgress, noProgress } from './maintenance-progress.js';
 import {
   findRelation,
@@ -111,8 +111,7 @@ export class Maintenance {
     limits: Limits,
     confirm: (jobId: string) => Promise<unknown>,
   ): Promise<MaintenanceJob> {
-    if (this.#login === undefined) throw new StowageError('MAINTENANCE_UNAVAILABLE');
-    if (this.#isClosed) throw new StowageError('DRAINING');
+    const login = this.ownerLogin();
     if (this.#open.size >= RUNNING_MAX) {
       // One that is about to begin can neither be asked about nor cancelled.
       const oldest = this.#runs.findLast(({ job }) => job.state === 'running');
@@ -122,7 +121,7 @@ export class Maintenance {
     const run = makeRun(order);
     this.#open.add(run);
     const begun = deferred<void>();
-    const session = this.#session(this.#login, run, order, async () => {
+    const session = this.#session(login, run, order, async () => {
       await confirm(run.job.jobId);
       this.#keep(run);
       begun.resolve();
@@ -139,6 +138,16 @@ export class Maintenance {
       const node = run.client === undefined ? '' : nodeName(run.client);
       throw toStowageError(error, { phase: 'write', node, deadlineMs: Infinity });
     }
+  }
+
+  /**
+   * The login for work of the schema's owner that is no job: its caller waits for it.
+   * @throws StowageError MAINTENANCE_UNAVAILABLE without one, DRAINING.
+   */
+  ownerLogin(): DatabaseLogin {
+    if (this.#login === undefined) throw new StowageError('MAINTENANCE_UNAVAILABLE');
+    if (this.#isClosed) throw new StowageError('DRAINING');
+    return this.#login;
   }
 
   /** @throws StowageError MAINTENANCE_JOB_NOT_FOUND. */
@@ -285,10 +294,6 @@ async function withOwner(
     });
   } catch (error) {
     if (isConnected) throw error;
-    throw new StowageError('NO_PRIMARY', {
-      message: "The login of STOWAGE_ADMIN_URL reached no primary; the server's log has why.",
-      retryDelayMs: 1_000,
-      cause: error,
-    });
+    throw ownerReachedNone(error);
   }
 }

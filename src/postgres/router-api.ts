@@ -7,6 +7,11 @@ import type { Statement } from './statement.js';
 export interface Transaction {
   /** Runs a statement inside the transaction; an error ends the transaction. */
   run<Row>(statement: Statement<Row>, params: readonly unknown[]): Promise<Row[]>;
+  /**
+   * Runs the last statement, with COMMIT behind it in the same round trip: what it tells stands
+   * already, and the body can undo it no more.
+   */
+  runLast<Row>(statement: Statement<Row>, params: readonly unknown[]): Promise<Row[]>;
 }
 
 /** What a transaction came to. */

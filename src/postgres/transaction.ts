@@ -1,18 +1,26 @@
 /**
  * One transaction on one lease. BEGIN and the scope travel with the first statement, COMMIT with
- * the question for the LSN that it was flushed at: two round trips beside the statements' own.
+ * the question for the LSN that it was flushed at: one round trip beside the statements' own, and
+ * none where the last statement is known for the last.
  */
 
 import { StowageError } from '../errors.js';
 import { type Limits, within } from '../lib/interruption.js';
 import type { Call } from './call.js';
-import { begin, commit, commitTimeout, type Identity, readPosition } from './control.sql.js';
-import type { Notice } from './driver.js';
+import {
+  begin,
+  commit,
+  commitTimeout,
+  type Identity,
+  readPosition,
+  requireStarted,
+} from './control.sql.js';
+import { isServerError, type Notice } from './driver.js';
 import { publishQuery } from './events.js';
 import type { Route } from './freshness.js';
-import { forAtMost, type Lease, type Observed, obstacleOf } from './lease.js';
+import { forAtMost, interruptionError, type Lease, type Observed, obstacleOf } from './lease.js';
 import { parseLsn } from './lsn.js';
-import { checkIdentity } from './read-check.js';
+import { checkIdentity, StaleRoute } from './read-check.js';
 import { mayHaveCommitted } from './rerun.js';
 import type { Transaction } from './router-api.js';
 import { writeScopeStep } from './scope.js';
@@ -33,8 +41,23 @@ const COMMIT_ANSWER_MARGIN_MS = 5_000;
 /** How long a caller whose limits are reached still waits for the answer to its COMMIT. */
 const COMMIT_GRACE_MS = 1_000;
 
+/** The guard of {@link requireStarted} has divided by zero. */
+const GUARD_STATE = '22012';
+
+/** What ends a transaction; COMMIT is the last but one. */
+const committing: readonly Step[] = [
+  { statement: commitTimeout, params: [COMMIT_TIMEOUT_MS] },
+  { statement: commit, params: [] },
+  { statement: readPosition, params: [] },
+];
+
 /** PostgreSQL's function that tells of a wait for a standby that was given up. */
 const SYNC_WAIT_ROUTINE = 'SyncRepWaitForLSN';
+
+/** A step of the body's. */
+interface StatementStep<Row> extends Step {
+  readonly statement: Statement<Row>;
+}
 
 /** What is needed beside the lease. */
 export interface TransactionOptions {
@@ -46,6 +69,12 @@ export interface TransactionOptions {
   readonly attempt: number;
   /** Told of each statement's time. */
   readonly slow: SlowStatements | undefined;
+  /**
+   * Asked before COMMIT is sent: a commit on a node that another one has followed would be
+   * answered, and lost. What still can happen behind that only the manager of the cluster can
+   * prevent.
+   */
+  isStillPrimary(): boolean;
 }
 
 /** A transaction that begins with its first statement. */
@@ -55,6 +84,8 @@ export class LeasedTransaction implements Transaction {
   #hasBegun = false;
   #isRunning = false;
   #failure: StowageError | undefined;
+  /** Flushed after the commit; undefined: it has not committed. */
+  #committedAt: bigint | undefined;
 
   constructor(lease: Lease, options: TransactionOptions) {
     this.#lease = lease;
@@ -66,19 +97,67 @@ export class LeasedTransaction implements Transaction {
     return this.#failure;
   }
 
-  async run<Row>(statement: Statement<Row>, params: readonly unknown[]): Promise<Row[]> {
-    if (this.#failure !== undefined) throw this.#failure;
-    if (this.#isRunning) throw new Error(`${statement.name}: statements run one after another`);
+  run<Row>(statement: Statement<Row>, params: readonly unknown[]): Promise<Row[]> {
     const { limits, route } = this.#options;
+    return this.#told({ statement, params }, async (step) => {
+      const opening = this.#opening();
+      const results = await this.#lease.run([...opening, step], limits);
+      if (opening.length > 0) checkIdentity(route, results[1]?.rows[0] as Identity | undefined);
+      return (results.at(-1)?.rows ?? []) as Row[];
+    });
+  }
+
+  runLast<Row>(statement: Statement<Row>, params: readonly unknown[]): Promise<Row[]> {
+    const { limits, route, isStillPrimary } = this.#options;
+    return this.#told({ statement, params }, async (step) => {
+      const obstacle = obstacleOf(limits);
+      if (obstacle !== undefined) throw obstacle;
+      if (!isStillPrimary()) throw new StaleRoute('given_up', route);
+      const opening = this.#opening();
+      // What `run` looks at between two round trips.
+      const guard: Step[] =
+        opening.length === 0 ? [] : [{ statement: requireStarted, params: [route.startedAt] }];
+      const before = [...opening, ...guard];
+      const steps = [...before, step, ...committing];
+      const observed = await this.#orCancelled(steps, before.length);
+      this.#committedAt = this.#read(observed, steps.length - 2);
+      // The statement may have waited for long: what was not lost yet may be by now.
+      if (!isStillPrimary()) throw new StowageError('COMMIT_OUTCOME_UNKNOWN');
+      return (observed.results[before.length]?.rows ?? []) as Row[];
+    });
+  }
+
+  /**
+   * Runs a unit that ends in COMMIT. Where the limits are reached it is cancelled: either nothing
+   * is done, or the answer tells that the commit stands.
+   */
+  async #orCancelled(steps: readonly Step[], guards: number): Promise<Observed> {
+    const { limits, route } = this.#options;
+    const remainingMs = Math.max(0, limits.deadlineMs - performance.now());
+    const timeoutMs = remainingMs + COMMIT_TIMEOUT_MS + COMMIT_ANSWER_MARGIN_MS;
+    const answer = this.#lease.runToEnd(steps, timeoutMs);
+    const outcome = await within(answer, limits);
+    if ('interruption' in outcome) this.#lease.interrupt(answer);
+    const observed = await answer;
+    const { results, error } = observed;
+    if (error === undefined || mayHaveCommitted(observed, steps.length - 2)) return observed;
+    if ('interruption' in outcome) throw interruptionError(outcome.interruption, limits);
+    const isGuard = results.length === guards - 1 && isServerError(error);
+    if (isGuard && error.code === GUARD_STATE) throw new StaleRoute('restarted', route);
+    return observed;
+  }
+
+  /** Runs a statement as each is run: one after another, told of, and fatal where it fails. */
+  async #told<Row>(step: StatementStep<Row>, run: (step: Step) => Promise<Row[]>): Promise<Row[]> {
+    if (this.#failure !== undefined) throw this.#failure;
+    const { name } = step.statement;
+    if (this.#isRunning) throw new Error(`${name}: statements run one after another`);
+    if (this.#committedAt !== undefined) throw new Error(`${name}: the transaction has committed`);
     this.#isRunning = true;
     const startedAtMs = performance.now();
     let rows: number | undefined;
     try {
-      const opening = this.#opening();
-      this.#hasBegun = true;
-      const results = await this.#lease.run([...opening, { statement, params }], limits);
-      if (opening.length > 0) checkIdentity(route, results[1]?.rows[0] as Identity | undefined);
-      const given = (results.at(-1)?.rows ?? []) as Row[];
+      const given = await run(step);
       rows = given.length;
       return given;
     } catch (error) {
@@ -86,11 +165,11 @@ export class LeasedTransaction implements Transaction {
       throw this.#failure;
     } finally {
       this.#isRunning = false;
-      this.#publish({ statement, params }, startedAtMs, rows);
+      this.#publish(step, startedAtMs, rows);
     }
   }
 
-  #publish(step: Step, startedAtMs: number, rows: number | undefined): void {
+  #publish(step: StatementStep<unknown>, startedAtMs: number, rows: number | undefined): void {
     const { route, call, attempt, slow } = this.#options;
     const { name } = step.statement;
     slow?.note(
@@ -116,6 +195,7 @@ export class LeasedTransaction implements Transaction {
 
   #opening(): Step[] {
     if (this.#hasBegun) return [];
+    this.#hasBegun = true;
     const { call, limits } = this.#options;
     return [{ statement: begin, params: [] }, writeScopeStep(call, limits.deadlineMs)];
   }
@@ -128,23 +208,20 @@ export class LeasedTransaction implements Transaction {
    * @throws StowageError COMMIT_OUTCOME_UNKNOWN, COMMIT_NOT_REPLICATED, or why it was rolled back.
    */
   async commit(onEnd: () => void): Promise<bigint> {
-    const { limits } = this.#options;
-    const obstacle = this.#failure ?? obstacleOf(limits);
-    if (obstacle !== undefined) {
+    const { limits, route, isStillPrimary } = this.#options;
+    if (this.#committedAt !== undefined) {
       onEnd();
-      throw obstacle;
+      return this.#committedAt;
     }
-    const steps: Step[] = [
-      ...this.#opening(),
-      { statement: commitTimeout, params: [COMMIT_TIMEOUT_MS] },
-      { statement: commit, params: [] },
-      { statement: readPosition, params: [] },
-    ];
-    this.#hasBegun = true;
-    const commitStep = steps.findIndex((step) => step.statement === commit);
+    const obstacle = this.#failure ?? obstacleOf(limits);
+    if (obstacle !== undefined || !isStillPrimary()) {
+      onEnd();
+      throw obstacle ?? new StaleRoute('given_up', route);
+    }
+    const steps: Step[] = [...this.#opening(), ...committing];
     const answer = this.#lease.runToEnd(steps, COMMIT_TIMEOUT_MS + COMMIT_ANSWER_MARGIN_MS);
     void answer.finally(onEnd);
-    return this.#read(await this.#patiently(answer), commitStep);
+    return this.#read(await this.#patiently(answer), steps.length - 2);
   }
 
   async #patiently(answer: Promise<Observed>): Promise<Observed> {

@@ -7,7 +7,6 @@ import { StowageError } from '../errors.js';
 import { pauseWithin } from '../lib/backoff.js';
 import type { Limits } from '../lib/interruption.js';
 import type { Call } from './call.js';
-import { StaleRoute } from './read-check.js';
 import { delayBefore, type Rerun, rerunAfter } from './rerun.js';
 import type { Committed, Transaction } from './router-api.js';
 import { publish, type Routing, servedBy, unaryLimits, type Work } from './routing.js';
@@ -91,6 +90,7 @@ async function runOnce<T>(
       route,
       attempt,
       slow: routing.slow,
+      isStillPrimary: () => isStillPrimary(routing, route.node, epoch),
     });
     let value: T;
     try {
@@ -102,10 +102,6 @@ async function runOnce<T>(
       if (failure === undefined) return { refusal, rerun: 'never' };
       return { ...refused(failure), refusal };
     }
-    if (!isStillPrimary(routing, route.node, epoch)) {
-      release();
-      throw new StaleRoute('given_up', route);
-    }
     const lsn = await running.commit(release);
     return { committed: { value, token: formatToken(key, positionAt(lsn)) } };
   } catch (error) {
@@ -113,10 +109,7 @@ async function runOnce<T>(
   }
 }
 
-/**
- * A commit on a node that another one has followed would be answered, and lost. What still can
- * happen between this and COMMIT only the manager of the cluster can prevent.
- */
+/** Whether the primary is the one, and of the history, that the transaction began on. */
 function isStillPrimary({ monitor }: Routing, node: string, epoch: number): boolean {
   return monitor.topology.primary === node && monitor.topology.epoch === epoch;
 }

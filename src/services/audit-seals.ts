@@ -1,11 +1,15 @@
-/** AuditService: verifySeals. */
+/** AuditService: sealed months, verified. */
 
 import type { AuditService } from '../../gen/stowage/v1/audit_service_pb.js';
 import type { Store } from '../store/store.js';
-import type { Handlers } from './handler.js';
-import { pending } from './pending.js';
+import { verifySeals } from '../store/verify-seals.js';
+import { type Handlers, scopedCall } from './handler.js';
 
-/** Its handlers. */
-export function auditSealsHandlers(_store: Store) {
-  return pending(['verifySeals']) as Pick<Handlers<typeof AuditService>, 'verifySeals'>;
+/** The handler of VerifySeals. */
+export function auditSealsHandlers(store: Store) {
+  return {
+    async *verifySeals({ startTime, endTime }, context) {
+      yield* verifySeals(store, scopedCall(context, {}), { startTime, endTime });
+    },
+  } satisfies Partial<Handlers<typeof AuditService>>;
 }

@@ -50,7 +50,7 @@ export async function appendRows(
       if (isInDoubt(error)) {
         doubt.begin();
         if (runs < RUNS_MAX && !isOver(call)) continue;
-      } else if (mayMakeMonths && failureOf(error) === 'no_partition') {
+      } else if (mayMakeMonths && isWithoutPlace(error)) {
         mayMakeMonths = false;
         await makeMonths(writer, call, table, rows);
         continue;
@@ -69,7 +69,7 @@ async function append(
 ): Promise<bigint> {
   const sorted = rows.toSorted(compareRows);
   const params = [project, ...table.settings(keeping), ...columnArrays(sorted)];
-  const [row] = await transaction.run(table.append, params);
+  const [row] = await transaction.runLast(table.append, params);
   if (row?.project_found !== true) throw projectNotFound(project);
   return row.appended;
 }
@@ -87,9 +87,16 @@ async function makeMonths(
   );
 }
 
+function isWithoutPlace(error: unknown): boolean {
+  return error instanceof StowageError && classify(error.cause) === 'no_partition';
+}
+
 /** Who is at fault for a failure: a row, a month with all of its rows, or nobody of the rows. */
 export function blame(error: unknown): 'row' | 'group' | 'batch' {
-  switch (failureOf(error)) {
+  const { reason, cause } = error as Partial<StowageError>;
+  // What may stand already is not taken apart.
+  if (reason === 'COMMIT_OUTCOME_UNKNOWN') return 'batch';
+  switch (classify(cause)) {
     case 'month_refused':
     case 'no_partition':
       return 'group';
@@ -98,15 +105,11 @@ export function blame(error: unknown): 'row' | 'group' | 'batch' {
     case 'constraint':
       return 'row';
     case 'unknown':
-      // What the store itself refuses, such as a project, has no cause.
-      return error instanceof StowageError && error.cause === undefined ? 'batch' : 'row';
+      // As a trigger of an operator's raises it; what the store itself refuses has its reason.
+      return reason === 'INTERNAL' ? 'row' : 'batch';
     default:
       return 'batch';
   }
-}
-
-function failureOf(error: unknown): ReturnType<typeof classify> {
-  return classify(error instanceof StowageError ? error.cause : error);
 }
 
 /** A commit whose answer was lost, while the rows are appended again. */
@@ -132,8 +135,7 @@ class Doubt {
   /** What the caller is told. */
   settle(error: unknown): unknown {
     // What refuses a row now refused it then: the commit in doubt left nothing.
-    const isSettled =
-      this.#sinceMs === undefined || (!isInDoubt(error) && blame(error) !== 'batch');
+    const isSettled = this.#sinceMs === undefined || blame(error) !== 'batch';
     this.end(isSettled ? 'refused' : 'unknown');
     if (isSettled || isCommitted(error)) return error;
     return new StowageError('COMMIT_OUTCOME_UNKNOWN', {

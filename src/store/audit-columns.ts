@@ -1,4 +1,4 @@
-/** The columns of an audit event as its statements give them, in the order of the message's fields. */
+/** The columns of an audit event as statements give them, in the order of the message's fields. */
 
 import { create, type JsonObject } from '@bufbuild/protobuf';
 import { type AuditEvent, AuditEventSchema } from '../../gen/stowage/v1/audit_pb.js';

@@ -25,12 +25,17 @@ import type { Store } from './store.js';
 import { openPosition, START, sealPosition } from './stream-position.js';
 import { deleteVersions } from './version-changes.sql.js';
 
-/** The most versions of one commit. */
-const VERSIONS_MAX = 1_000;
+/** How much a call does. */
+export interface PruneBounds {
+  /** The most versions of one commit; at most 1000. */
+  readonly versionsMax: number;
+  /** Rows that one statement passes. */
+  readonly sliceRows: number;
+  /** Slices that a call walks through. */
+  readonly slicesMax: number;
+}
 
-/** Rows of one slice, and how many slices a call walks through. */
-const SLICE_ROWS = 20_000;
-const SLICES_MAX = 10;
+const BOUNDS: PruneBounds = { versionsMax: 1_000, sliceRows: 20_000, slicesMax: 10 };
 
 /** What is let go, and below which keys. */
 interface Criteria {
@@ -61,16 +66,15 @@ function criteriaOf(request: PruneVersionsRequest): Criteria {
   };
 }
 
-const paramsOf = (call: Call, criteria: Criteria, from: sql.VersionPlace): unknown[] => [
-  call.project,
-  ...criteria.range,
-  from.object_key,
-  from.seq,
-  from.place,
-  SLICE_ROWS,
-  criteria.keepNewest,
-  criteria.createdBefore,
-];
+function paramsOf(
+  call: Call,
+  { range, keepNewest, createdBefore }: Criteria,
+  { object_key, seq, place }: sql.VersionPlace,
+  { sliceRows }: PruneBounds,
+): unknown[] {
+  const from = [object_key, seq, place];
+  return [call.project, ...range, ...from, sliceRows, keepNewest, createdBefore];
+}
 
 /** Above all versions of the range. */
 const startOf = ({ range: [, ceiling] }: Criteria): sql.VersionPlace => ({
@@ -89,6 +93,7 @@ export async function countPrunable(
   store: Store,
   call: Call,
   request: PruneVersionsRequest,
+  bounds: PruneBounds = BOUNDS,
 ): Promise<PruneVersionsResponse> {
   const criteria = criteriaOf(request);
   // What the next call would find must be found, a project that was just made included.
@@ -97,7 +102,7 @@ export async function countPrunable(
   const response = create(PruneVersionsResponseSchema);
   let isLastCounted = false;
   for (let from: sql.VersionPlace | undefined = startOf(criteria); from !== undefined; ) {
-    const params = paramsOf(call, criteria, from);
+    const params = paramsOf(call, criteria, from, bounds);
     const [counted] = await store.router.run(sql.countOldVersions, params, strong);
     if (counted === undefined) break;
     const isCountedTwice: boolean = counted.is_first_counted && isLastCounted;
@@ -124,6 +129,7 @@ export async function pruneVersions(
   store: Store,
   call: Call,
   request: PruneVersionsRequest,
+  bounds: PruneBounds = BOUNDS,
 ): Promise<CommitResult<typeof PruneVersionsResponseSchema>> {
   const criteria = criteriaOf(request);
   const { sealer } = store;
@@ -137,7 +143,7 @@ export async function pruneVersions(
     projectMustExist: true,
     responseSchema: PruneVersionsResponseSchema,
     write: async (transaction) => {
-      const { found, end } = await findOld(transaction, call, criteria, from);
+      const { found, end } = await findOld(transaction, call, criteria, from, bounds);
       const { response, changes } = await removeFound(transaction, call, criteria, found);
       if (end !== undefined) {
         response.more = true;
@@ -165,12 +171,13 @@ async function findOld(
   call: Call,
   criteria: Criteria,
   start: sql.VersionPlace,
+  bounds: PruneBounds,
 ): Promise<{ found: sql.ReleasedVersion[]; end: sql.VersionPlace | undefined }> {
   const found: sql.ReleasedVersion[] = [];
   let from = start;
-  for (let slices = 0; slices < SLICES_MAX; slices += 1) {
-    const wanted = VERSIONS_MAX - found.length;
-    const params = [...paramsOf(call, criteria, from), wanted];
+  for (let slices = 0; slices < bounds.slicesMax; slices += 1) {
+    const wanted = bounds.versionsMax - found.length;
+    const params = [...paramsOf(call, criteria, from, bounds), wanted];
     const rows = await transaction.run(sql.findOldVersions, params);
     const released = rows.filter(({ is_released }) => is_released);
     found.push(...released);

@@ -64,6 +64,13 @@ export interface SliceSource {
   readonly rowsFirst: number;
   /** Rows of a later slice, by what a row of the one before came to; at least 1. */
   rowsNext(bytesPerRow: number): number;
+  /**
+   * Asked once, behind the project, where a stream needs more than that: gives where it goes on,
+   * and from which token on a node may serve it.
+   */
+  open?(position: Position, call: Call): Promise<Pick<Position, 'lastKey' | 'token'>>;
+  /** Asked ahead of the summary: throws where what was sent may not be all. */
+  close?(call: Call): Promise<void>;
   /** The slice behind `lastKey`: at most `rowsMax` rows. Asks what it must by `call`. */
   slice(lastKey: string, rowsMax: number, call: Call): Slice | Promise<Slice>;
   /** Encodes a message without items. */
@@ -127,7 +134,7 @@ async function* streamMessages(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { args } = source;
   progress.position = await openPosition(store.sealer, call, args, progress.resumeToken);
-  await begin(store, call, progress);
+  await begin(store, call, source, progress);
   let failures = 0;
   for (let rowsMax: number | undefined = source.rowsFirst; rowsMax !== undefined; ) {
     const before = progress.position;
@@ -143,6 +150,7 @@ async function* streamMessages(
       if (failures > 1) await pauseWithin(pauseMs(failures), call);
     }
   }
+  await source.close?.({ ...atLeast(call, progress.token), ...UNTOLD });
   progress.resumeToken = await sealPosition(store.sealer, call, args, progress.position);
   const { items, bytes, crc32: sum } = progress.position;
   const summary = { items: BigInt(items), bytes: BigInt(bytes), crc32: sum, token: progress.token };
@@ -154,9 +162,22 @@ async function* streamMessages(
  * what it had read is still there, for a failover may have lost it; and a node that is fresh enough
  * for the call may be behind it.
  */
-async function begin(store: Store, call: Call, progress: Progress): Promise<void> {
+async function begin(
+  store: Store,
+  call: Call,
+  source: SliceSource,
+  progress: Progress,
+): Promise<void> {
   const { token } = progress.position;
   if (token !== '') await requireProject(store, { ...atLeast(call, token), ...UNTOLD });
+  if (source.open !== undefined) {
+    // Who answers this is told of by nobody: another node may be the first that has what is opened.
+    const untold = { ...call, ...UNTOLD };
+    await requireProject(store, untold);
+    const opened = await source.open(progress.position, untold);
+    progress.token = opened.token;
+    return move(store, call, source, progress, { ...progress.position, ...opened });
+  }
   await requireProject(store, call);
   const latest = laterTokenText(progress.token, token);
   if (latest !== progress.token) Object.assign(progress, { token: latest, node: undefined });

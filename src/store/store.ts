@@ -38,5 +38,5 @@ export interface LogLevelControl {
 export interface AdminStore extends ClusterStore {
   readonly logLevel: LogLevelControl;
   /** The answering server's jobs. */
-  readonly maintenance: Pick<Maintenance, 'begin' | 'get' | 'list' | 'cancel'>;
+  readonly maintenance: Pick<Maintenance, 'begin' | 'get' | 'list' | 'cancel' | 'ownerLogin'>;
 }

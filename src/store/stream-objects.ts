@@ -11,6 +11,7 @@ import { createBatchCollector } from '../wire/batch-collector.js';
 import { compileTupleEncoder } from '../wire/tuple-encoder.js';
 import { objectColumns } from './object-columns.js';
 import { filterBinding, type ObjectFilter } from './object-filter.js';
+import { SLICE_ROWS_FIRST, sliceRows } from './slice-size.js';
 import { type StreamFields, streamSlices } from './slice-stream.js';
 import type { Store } from './store.js';
 import { nextSlice } from './stream-slices.js';
@@ -20,12 +21,6 @@ export interface ObjectStream extends ObjectFilter {
   /** Empty: from the beginning. */
   readonly resumeToken: string;
 }
-
-/** Rows of the first slice; later ones are sized by what a row was found to weigh. */
-const SLICE_ROWS_FIRST = 5_000;
-const SLICE_ROWS_MIN = 100;
-const SLICE_ROWS_MAX = 20_000;
-const SLICE_BYTES = 8 * 1024 * 1024;
 
 const encoder = compileTupleEncoder(StorageObjectSchema, objectColumns, {
   field: StreamObjectsResponseSchema.field.objects,
@@ -43,7 +38,7 @@ export function streamObjects(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const source = {
     args: filterBinding(stream),
-    collector: createBatchCollector({ encoder, keyColumn: 0 }),
+    collector: createBatchCollector({ encoder, key: 0 }),
     rowsFirst: SLICE_ROWS_FIRST,
     rowsNext: sliceRows,
     slice: (lastKey: string, rowsMax: number, watched: Call) =>
@@ -52,9 +47,4 @@ export function streamObjects(
       toBinary(StreamObjectsResponseSchema, create(StreamObjectsResponseSchema, fields)),
   };
   return streamSlices(store, call, source, stream.resumeToken);
-}
-
-function sliceRows(bytesPerRow: number): number {
-  const rows = Math.floor(SLICE_BYTES / bytesPerRow);
-  return Math.min(SLICE_ROWS_MAX, Math.max(SLICE_ROWS_MIN, rows));
 }

@@ -3,12 +3,10 @@
 import type { Call } from '../postgres/call.js';
 import { metadataText, type ObjectFilter } from './object-filter.js';
 import { prefixCeiling } from './object-keys.js';
+import { PASSED_ROWS } from './slice-size.js';
 import type { Slice } from './slice-stream.js';
 import type { Store } from './store.js';
 import { sliceStatements } from './stream-slices.sql.js';
-
-/** How many rows a filtered slice passes: its snapshot is held for so long. */
-const PASSED_ROWS = 20_000;
 
 /** At most `rowsMax` objects behind a key, of a filter that an index answers. */
 export function wholeSlice(

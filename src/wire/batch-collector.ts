@@ -32,12 +32,20 @@ export interface Batch {
   readonly lastKey: string;
 }
 
+/**
+ * Reads from a message, which is the last item of a batch, where to go on behind it. `tail` is how
+ * the item's tuple ended: what the message does not have.
+ */
+export type KeyReader = (message: Buffer, tail: Buffer) => string;
+
 /** What a collector works with. */
 export interface BatchCollectorOptions {
   /** Encodes a row as an item; compiled with `entry`. */
   readonly encoder: TupleEncoder;
-  /** The column, counted from 0, that is the key: a text or a uuid. */
-  readonly keyColumn: number;
+  /** The column, counted from 0, that is the key, a text or a uuid; or what reads the key. */
+  readonly key: number | KeyReader;
+  /** Bytes of each tuple's end to keep for the reader of keys; default 0. */
+  readonly tailBytes?: number;
 }
 
 /** Takes tuples, gives batches. */
@@ -65,7 +73,8 @@ export function createBatchCollector(options: BatchCollectorOptions): BatchColle
 
 class Collector implements BatchCollector {
   readonly #encoder: TupleEncoder;
-  readonly #keyField: number;
+  readonly #readKey: KeyReader;
+  readonly #tail: Buffer;
   readonly #writer = new WireWriter(FIRST_BATCH_BYTES + LAST_ROW_BYTES);
   #items = 0;
   #itemsTarget = FIRST_BATCH_ITEMS;
@@ -73,10 +82,10 @@ class Collector implements BatchCollector {
   #lastItemAt = 0;
 
   constructor(options: BatchCollectorOptions) {
-    this.#encoder = options.encoder;
-    const keyField = options.encoder.fieldNumbers[options.keyColumn];
-    if (keyField === undefined) throw new Error(`there is no column ${options.keyColumn}`);
-    this.#keyField = keyField;
+    const { encoder, key, tailBytes = 0 } = options;
+    this.#encoder = encoder;
+    this.#readKey = typeof key === 'number' ? columnReader(encoder, key) : key;
+    this.#tail = Buffer.alloc(tailBytes);
   }
 
   tuple(source: Buffer, start: number, end: number): void {
@@ -84,6 +93,9 @@ class Collector implements BatchCollector {
     this.#encoder.encode(this.#writer, source, start, end);
     this.#lastItemAt = position;
     this.#items++;
+    const tail = this.#tail;
+    const tailAt = end - tail.length;
+    for (let i = 0; i < tail.length; i++) tail[i] = source[tailAt + i] as number;
   }
 
   isFull(): boolean {
@@ -98,7 +110,7 @@ class Collector implements BatchCollector {
     this.#itemsTarget = Number.POSITIVE_INFINITY;
     this.#bytesTarget = Math.min(Math.max(this.#bytesTarget * 2, BATCH_BYTES_MIN), BATCH_BYTES_MAX);
     this.#writer.capacity = this.#bytesTarget + LAST_ROW_BYTES;
-    const lastKey = readItemText(bytes, this.#lastItemAt, this.#keyField);
+    const lastKey = this.#readKey(messageAt(bytes, this.#lastItemAt), this.#tail);
     return { bytes, items, crc32: crc32(bytes), lastKey };
   }
 }
@@ -108,33 +120,48 @@ const WIRE_VARINT = 0;
 const WIRE_FIXED64 = 1;
 const WIRE_LENGTH_DELIMITED = 2;
 
+/** The message that the item at `itemAt` is, without the item's tag and length. */
+function messageAt(bytes: Buffer, itemAt: number): Buffer {
+  const [, lengthAt] = readVarint(bytes, itemAt);
+  const [length, at] = readVarint(bytes, lengthAt);
+  return bytes.subarray(at, at + length);
+}
+
+function columnReader(encoder: TupleEncoder, column: number): KeyReader {
+  const field = encoder.fieldNumbers[column];
+  if (field === undefined) throw new Error(`there is no column ${column}`);
+  return (message) => readText(message, field);
+}
+
 /**
- * Reads a string field of the item at `itemAt`, empty if it was left out. Once a batch; to remember
- * the key's place row by row would cost more in all.
+ * Reads a string field of a message, empty if it was left out. Once a batch; to remember the key's
+ * place row by row would cost more in all.
  */
-function readItemText(bytes: Buffer, itemAt: number, field: number): string {
-  let at = itemAt;
-  const readVarint = (): number => {
-    let value = 0;
-    for (let factor = 1; ; factor *= 128) {
-      const byte = bytes[at++];
-      if (byte === undefined) throw new WireError('an item that ends too early');
-      value += (byte & 127) * factor;
-      if (byte < 128) return value;
-    }
-  };
-  readVarint();
-  const end = readVarint() + at;
-  while (at < end) {
-    const tag = readVarint();
+function readText(message: Buffer, field: number): string {
+  let at = 0;
+  while (at < message.length) {
+    const [tag, behind] = readVarint(message, at);
     const type = tag & 7;
+    at = behind;
     if (type === WIRE_LENGTH_DELIMITED) {
-      const length = readVarint();
-      if (tag >>> TAG_TYPE_BITS === field) return bytes.toString('utf8', at, at + length);
-      at += length;
+      const [length, textAt] = readVarint(message, at);
+      at = textAt + length;
+      if (tag >>> TAG_TYPE_BITS === field) return message.toString('utf8', textAt, at);
     } else if (type === WIRE_FIXED64) at += 8;
-    else if (type === WIRE_VARINT) readVarint();
+    else if (type === WIRE_VARINT) [, at] = readVarint(message, at);
     else throw new WireError(`an item with wire type ${type}`);
   }
   return '';
+}
+
+/** A varint and the position behind it. */
+function readVarint(bytes: Buffer, position: number): [number, number] {
+  let at = position;
+  let value = 0;
+  for (let factor = 1; ; factor *= 128) {
+    const byte = bytes[at++];
+    if (byte === undefined) throw new WireError('an item that ends too early');
+    value += (byte & 127) * factor;
+    if (byte < 128) return [value, at];
+  }
 }

@@ -47,16 +47,20 @@ const ITEM_GROWTH_BYTES_MAX = 10;
  *
  * @param desc the message
  * @param columns the row's columns, all of them, each a field of its own
- * @param entry the repeated field that each message is an item of; left out: it stands bare
+ * @param entry the repeated field that each message is an item of; left out: it stands bare.
+ *   `unsent`: further columns at the row's end, of which the message has nothing
  * @throws {Error} if a column has no field or one of another type, or `entry` has other items
  */
 export function compileTupleEncoder(
   desc: DescMessage,
   columns: readonly TupleColumn[],
-  entry?: { readonly field: DescField },
+  entry?: { readonly field: DescField; readonly unsent?: number },
 ): TupleEncoder {
   const fields = fieldsOf(desc, columns);
-  const encoders = columns.map(({ type }, i) => columnEncoder(fields[i] as DescField, type));
+  const encoders = [
+    ...columns.map(({ type }, i) => columnEncoder(fields[i] as DescField, type)),
+    ...Array<ColumnEncoder>(entry?.unsent ?? 0).fill((_, position) => position),
+  ];
   const growth = Math.max(1, ...columns.map((column) => growthFactor(column.type)));
   const growthBytes = columns.length * COLUMN_GROWTH_BYTES_MAX + ITEM_GROWTH_BYTES_MAX;
   const itemTag = entry === undefined ? undefined : itemTagOf(desc, entry.field);

@@ -18,10 +18,12 @@ import {
   RecordOutcome,
   StorageService,
   type Stowage,
+  VersionService,
 } from '../../src/client/index.js';
 import { until } from '../../src/lib/wait.js';
 import { appendRows } from '../support/append-rows.js';
 import { failure, startService, type TestService } from '../support/service.js';
+import { versionRows } from '../support/version-rows.js';
 
 let service: TestService;
 
@@ -323,16 +325,17 @@ const logRows = {
 
 const adminRows = { ...reportRows, ...logRows, ...maintenanceRows };
 
-const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows, ...appendRows };
+const keepingRows = { ...appendRows, ...versionRows };
+const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows, ...keepingRows };
 
 /** A row for each method of the descriptors: one that is missing has none, and fails. */
 const cases = [
   ...[StorageService, ProjectService, ClusterService, AdminService].flatMap(
     ({ methods }): DescMethod[] => methods,
   ),
-  ...[AuditService, HookService]
+  ...[AuditService, HookService, VersionService]
     .flatMap(({ methods }): DescMethod[] => methods)
-    .filter(({ localName }) => localName in appendRows),
+    .filter(({ localName }) => localName in keepingRows),
 ].map((method) => ({
   name: `${method.parent.name}/${method.name}`,
   row: rows[method.localName as never] as Row | undefined,

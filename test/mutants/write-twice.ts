@@ -44,6 +44,7 @@ async function again(
           const fresh = params.with(REQUEST_ID, randomUUID());
           return transaction.run(statement, isClaim ? fresh : params);
         },
+        runLast: (statement, params) => transaction.runLast(statement, params),
       }),
     );
   } catch {

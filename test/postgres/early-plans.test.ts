@@ -13,8 +13,11 @@ import {
 } from '../../src/store/object-changes.sql.js';
 import { prefixCeiling } from '../../src/store/object-keys.js';
 import { lockObjects } from '../../src/store/objects.sql.js';
+import { confirmOldVersions } from '../../src/store/prune-versions.sql.js';
 import { lockDoomed } from '../../src/store/purge-objects.sql.js';
 import { indexKeys } from '../../src/store/search-index.sql.js';
+import { makeLatest, newestOther } from '../../src/store/version-changes.sql.js';
+import { getVersions, listVersions } from '../../src/store/version-reads.sql.js';
 import { sharedCluster } from '../support/cluster.js';
 import { createTestDatabase, type TestConnection, type TestDatabase } from '../support/database.js';
 import { executionOf, explainRun } from '../support/explain.js';
@@ -43,6 +46,11 @@ const asked: readonly (readonly [Statement<unknown>, (keys: string[]) => readonl
   [carryObject, (keys) => moved(keys)],
   [carryObjects, (keys) => moved(keys)],
   [undeleteObject, ([key]) => ['default', key]],
+  [getVersions, ([key]) => ['default', key, ['v', '']]],
+  [listVersions, ([key]) => ['default', key, 2n ** 63n - 1n, 101]],
+  [newestOther, ([key]) => ['default', key, 'w']],
+  [makeLatest, ([key]) => ['default', key, 'v']],
+  [confirmOldVersions, (keys) => ['default', keys, keys.map(() => 'v'), 1, null]],
   [lockDoomed, (keys) => ['default', 'k/', prefixCeiling('k/'), '', null, false, true, keys]],
   [indexKeys, (keys) => ['default', keys]],
 ];

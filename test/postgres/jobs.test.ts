@@ -1,4 +1,5 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { cleanExportLeasesJob } from '../../src/jobs/clean-export-leases.js';
 import { cleanRequestLogJob } from '../../src/jobs/clean-request-log.js';
 import { ensurePartitions } from '../../src/jobs/ensure-partitions.js';
 import { createRunningJob, type Job } from '../../src/jobs/job.js';
@@ -115,6 +116,33 @@ describe('the request log', () => {
     expect(await remembered()).toContainEqual({ principal: 'old', requests: 1 });
     await cleanRequestLogJob(fixture.router, 24).run(NEVER);
     expect(await remembered()).not.toContainEqual({ principal: 'old', requests: 1 });
+  });
+});
+
+describe('the leases of exports', () => {
+  it('are forgotten a day after their expiry, in batches, and no others', async () => {
+    const lease = (principal: string, count: number, age: string) =>
+      fixture.admin.query(
+        `insert into export_leases (project_id, lease_id, source, range_start, range_end,
+           principal, expires_at)
+         select 'default', gen_random_uuid(), 'storage_audit', '2025-01-01', '2025-02-01', $1,
+           now() - $3::interval
+         from generate_series(1, $2)`,
+        [principal, count, age],
+      );
+    await lease('old', 2500, '24 hours 1 minute');
+    await lease('recent', 3, '23 hours 59 minutes');
+    await lease('running', 2, '-15 minutes');
+    await cleanExportLeasesJob(fixture.router).run(NEVER);
+    expect(
+      await fixture.admin.query(
+        `select principal, count(*)::int as leases from export_leases
+         group by principal order by principal`,
+      ),
+    ).toEqual([
+      { principal: 'recent', leases: 3 },
+      { principal: 'running', leases: 2 },
+    ]);
   });
 });
 

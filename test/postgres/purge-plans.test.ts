@@ -124,6 +124,7 @@ describe('a purge by force', () => {
     let looks = 0;
     const { value } = await router.transaction(testCall({ project }), (transaction) => {
       const watched: Transaction = {
+        runLast: (statement, params) => transaction.runLast(statement, params),
         async run(statement, params) {
           const rows = await transaction.run(statement, params);
           looks += statement.name.startsWith('choose-') ? 1 : 0;

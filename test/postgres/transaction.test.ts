@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { until } from '../../src/lib/wait.js';
 import type { Route } from '../../src/postgres/freshness.js';
 import { forAtMost } from '../../src/postgres/lease.js';
 import { parseLsn } from '../../src/postgres/lsn.js';
@@ -36,6 +37,16 @@ const insertPosition = statement<{ lsn: string }>({
   intent: 'readPrimary',
   text: 'select pg_current_wal_insert_lsn() as lsn',
 });
+
+const primaryRoute: Route = {
+  node: 'a:1',
+  role: 'primary',
+  lagMs: 0,
+  startedAt: '',
+  goodUpTo: undefined,
+  mustReplay: undefined,
+  isFallback: false,
+};
 
 describe('Router.transaction', () => {
   const fixture = useRouter({
@@ -103,21 +114,13 @@ describe('Router.transaction', () => {
     });
     const limits = forAtMost(5_000);
     const lease = await pool.acquire(limits);
-    const route: Route = {
-      node: 'a:1',
-      role: 'primary',
-      lagMs: 0,
-      startedAt: '',
-      goodUpTo: undefined,
-      mustReplay: undefined,
-      isFallback: false,
-    };
     const running = new LeasedTransaction(lease, {
       call: testCall(),
       limits,
-      route,
+      route: primaryRoute,
       attempt: 1,
       slow: undefined,
+      isStillPrimary: () => true,
     });
     const refusal = await running.run(insertNote, [7, 'refused']).catch((error) => error);
     lease.release('clean');
@@ -202,6 +205,90 @@ describe('Router.transaction', () => {
     // The commit record lies behind all that the transaction has inserted.
     const lsn = Buffer.from(token, 'base64url').readBigUInt64BE(15);
     expect(lsn).toBeGreaterThan(value);
+  });
+
+  it('commits with its last statement, which may be its first', async () => {
+    const call = testCall({ project: 'atlas' });
+    const first = await fixture.router.transaction(call, (running) =>
+      running.runLast(insertNote, [8, 'last']),
+    );
+    expect(first.value).toEqual([{ id: 8n }]);
+    expect(first.token).toBe(call.served[0]?.token);
+    const { value } = await fixture.router.transaction(testCall(), async (running) => {
+      await running.run(insertNote, [9, 'last']);
+      const rows = await running.runLast(insertNote, [10, 'last']);
+      // Others see it before the body has ended.
+      const [count] = await fixture.router.run(countNotes, ['last'], testCall());
+      return [rows, count];
+    });
+    expect(value).toEqual([[{ id: 10n }], { count: 3n }]);
+  });
+
+  it('commits nothing where its last statement fails, and takes none behind it', async () => {
+    const twice = fixture.router.transaction(testCall(), async (running) => {
+      await running.run(insertNote, [11, 'failed']);
+      return running.runLast(insertNote, [8, 'failed']);
+    });
+    await expect(twice).rejects.toMatchObject({ reason: 'ALREADY_EXISTS' });
+    const [count] = await fixture.router.run(countNotes, ['failed'], testCall());
+    expect(count?.count).toBe(0n);
+    const behind = fixture.router.transaction(testCall(), async (running) => {
+      await running.runLast(insertNote, [12, 'stands']);
+      await running.run(insertNote, [13, 'behind']);
+    });
+    await expect(behind).rejects.toMatchObject({ reason: 'INTERNAL' });
+    const [stands] = await fixture.router.run(countNotes, ['stands'], testCall());
+    expect(stands?.count).toBe(1n);
+  });
+
+  it('leaves nothing where it is cancelled while its last statement waits', async () => {
+    const locker = await fixture.database.connect();
+    await locker.query('begin');
+    await locker.query('lock table notes in share mode');
+    const controller = new AbortController();
+    const call = testCall({ signal: controller.signal });
+    const promise = fixture.router.transaction(call, (running) =>
+      running.runLast(insertNote, [14, 'waits']),
+    );
+    const isWaiting = async () => {
+      const rows = await fixture.admin.query(
+        `select from pg_stat_activity
+         where datname = current_database() and wait_event_type = 'Lock'`,
+      );
+      return rows.length > 0;
+    };
+    await until(isWaiting, { timeoutMs: 10_000, what: 'the statement waits' });
+    controller.abort();
+    await expect(promise).rejects.toMatchObject({ reason: 'CANCELLED' });
+    await settled(fixture.router);
+    await locker.query('rollback');
+    const [count] = await fixture.router.run(countNotes, ['waits'], testCall());
+    expect(count?.count).toBe(0n);
+  });
+
+  it.each([
+    ['its node was restarted since', { startedAt: 'before' }, 'restarted'],
+    ['its node is no longer the primary', {}, 'given_up'],
+  ])('commits nothing with its first statement where %s', async (_, differs, kind) => {
+    const [node] = sharedCluster().nodes;
+    const url = fixture.database.serviceUrl ?? '';
+    const settings = testSettings({ url, nodes: node ? [node] : [] });
+    const address = { host: node?.host ?? '', port: node?.port ?? 0 };
+    const options = { purpose: 'unary', sizeMax: 1, sizeMin: 0 } as const;
+    const pool = new ConnectionPool(settings, address, options);
+    const limits = forAtMost(5_000);
+    const lease = await pool.acquire(limits);
+    const running = new LeasedTransaction(lease, {
+      ...{ call: testCall(), limits, attempt: 1, slow: undefined },
+      route: { ...primaryRoute, ...differs },
+      isStillPrimary: () => kind !== 'given_up',
+    });
+    const refusal = await running.runLast(insertNote, [15, 'stale']).catch((error) => error);
+    lease.release('clean');
+    await pool.close(1_000);
+    expect(refusal).toMatchObject({ reason: 'NO_PRIMARY', cause: { kind } });
+    const [count] = await fixture.router.run(countNotes, ['stale'], testCall());
+    expect(count?.count).toBe(0n);
   });
 
   it('refuses two statements at once', async () => {

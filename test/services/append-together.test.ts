@@ -64,6 +64,18 @@ async function holding<T>(table: string, work: () => Promise<T>): Promise<T> {
 const untilRunning = (calls: number) =>
   until(() => running === calls, { ...WAIT, what: `${calls} appends are under way` });
 
+/** Resolves once no statement waits for the lock: what was cancelled is over. */
+async function untilNobodyWaits(): Promise<void> {
+  const isNobody = async () => {
+    const waiting = await service.sql(
+      `select from pg_stat_activity
+       where datname = current_database() and wait_event_type = 'Lock'`,
+    );
+    return waiting.length === 0;
+  };
+  await until(isNobody, { ...WAIT, what: 'nobody waits for the lock' });
+}
+
 const rowsOf = (userId: string) =>
   service.sql<{ action: string; xid: string; month: string }>(
     `select action, xid::text, to_char(timestamp at time zone 'UTC', 'YYYY-MM') as month
@@ -129,6 +141,7 @@ describe.each(doorNames)('callers of AppendEvent through %s', (door) => {
       leaving.abort();
       for (const refused of await Promise.all(told)) expect(refused.code).toBe(Code.CANCELLED);
       await untilRunning(0);
+      await untilNobodyWaits();
     });
     await append({ userId, action: 'LATER' });
     expect((await rowsOf(userId)).map(({ action }) => action)).toEqual(['LATER']);
@@ -210,6 +223,7 @@ describe('a server that stops', () => {
       await untilWaiting(service, 'AppendEvent');
       await untilRunning(8);
       await other.server.close();
+      await untilNobodyWaits();
       return told;
     });
     expect(outcomes.map(({ reason }) => reason)).toEqual(Array(8).fill('DRAINING'));

@@ -3,12 +3,16 @@
 import { randomUUID } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { AuditEventSchema } from '../../gen/stowage/v1/audit_pb.js';
 import {
   RecordObjectRequestSchema,
   RecordOutcome,
 } from '../../gen/stowage/v1/storage_record_pb.js';
 import { until } from '../../src/lib/wait.js';
 import type { RouterHandle } from '../../src/postgres/router-handle.js';
+import { Appender } from '../../src/store/append-calls.js';
+import { auditTable } from '../../src/store/append-table.js';
+import { eventRow } from '../../src/store/event-row.js';
 import { type CommitInDoubtEvent, commitInDoubtChannel } from '../../src/store/events.js';
 import { recordObject } from '../../src/store/record-calls.js';
 import { sharedCluster } from '../support/cluster.js';
@@ -38,6 +42,10 @@ describe('A commit in doubt', () => {
     );
     await admin.query(
       `create constraint trigger gate after insert on storage_objects
+       deferrable initially deferred for each row execute function wait_at_gate()`,
+    );
+    await admin.query(
+      `create constraint trigger gate after insert on storage_audit
        deferrable initially deferred for each row execute function wait_at_gate()`,
     );
     proxy = await openProxy(database.url);
@@ -187,5 +195,75 @@ describe('A commit in doubt', () => {
     await taken;
     await outcome;
     expect(ends).toEqual(['refused']);
+  });
+
+  /** Events with keys of their own, appended by as many callers at once. */
+  const appending = (action: string) => {
+    const events = new Appender({ router, keeping }, auditTable);
+    const timestamp = { seconds: BigInt(Math.floor(Date.now() / 1000)), nanos: 0 };
+    const rows = [1, 2, 3].map(() =>
+      eventRow(
+        create(AuditEventSchema, { id: randomUUID(), timestamp, action }),
+        'event',
+        Date.now(),
+      ),
+    );
+    const append = () => rows.map((row) => events.one(testCall(), row));
+    return { rows, append };
+  };
+  const keptOf = async (action: string) => {
+    const [row] = await admin.query<{ rows: number }>(
+      'select count(*)::int as rows from storage_audit where action = $1',
+      [action],
+    );
+    return row?.rows;
+  };
+
+  it('of appends is settled as done where its backend commits behind the lost line', async () => {
+    await shutGate();
+    const answers = Promise.all(appending('DONE').append());
+    await untilWaiting('advisory');
+    cutLine();
+    await untilWaiting('transactionid');
+    await openGate();
+    for (const token of await answers) expect(token).toMatch(/^[\w-]{59}$/);
+    expect(await keptOf('DONE')).toBe(3);
+    expect(ends).toEqual(['answered']);
+    await settled(router);
+  });
+
+  it('of appends is done again where its backend was ended amid COMMIT', async () => {
+    await shutGate();
+    const answers = Promise.all(appending('AGAIN').append());
+    const pid = await untilWaiting('advisory');
+    await admin.query('select pg_terminate_backend($1)', [pid]);
+    const isAnother = async () => (await untilWaiting('advisory')) !== pid;
+    await until(isAnother, { ...WAIT, what: 'the rows are appended again' });
+    await openGate();
+    expect(await answers).toHaveLength(3);
+    expect(await keptOf('AGAIN')).toBe(3);
+    expect(ends).toEqual(['repeated']);
+  });
+
+  it('of appends goes to each caller with its key where it cannot be settled', async () => {
+    await shutGate();
+    const { rows, append } = appending('OPEN');
+    const outcomes = Promise.allSettled(append());
+    await untilWaiting('advisory');
+    cutLine();
+    const told = await outcomes;
+    for (const [at, row] of rows.entries()) {
+      expect(told[at]).toMatchObject({
+        status: 'rejected',
+        reason: {
+          reason: 'COMMIT_OUTCOME_UNKNOWN',
+          metadata: { id: row.id, timestamp: row.time },
+        },
+      });
+    }
+    expect(ends).toEqual(['unknown']);
+    await openGate();
+    expect(await Promise.all(append())).toHaveLength(3);
+    expect(await keptOf('OPEN')).toBe(3);
   });
 });

@@ -5,6 +5,7 @@ import { until } from '../../src/lib/wait.js';
 import { type Metric, prometheusLabel, prometheusName } from '../../src/telemetry/metric.js';
 import { metricTable } from '../../src/telemetry/metric-table.js';
 import { sharedCluster } from '../support/cluster.js';
+import { jobNames } from '../support/job-runs.js';
 import { type Figures, scrape } from '../support/prometheus-text.js';
 import {
   doorNames,
@@ -362,11 +363,10 @@ describe('metrics of nodes, jobs and reloads', () => {
   });
 
   it('count the runs of every job', async () => {
-    const jobs = ['clean-request-log', 'ensure-partitions', 'expire-objects', 'note-timeline'];
     const told = async () => (await figures()).valuesOf('stowage_job_runs_total', 'stowage_job');
-    const haveRun = async () => (await told()).size === jobs.length;
+    const haveRun = async () => (await told()).size === jobNames.length;
     await until(haveRun, { timeoutMs: 20_000, what: 'every job has run' });
-    expect([...(await told())].sort()).toEqual(jobs);
+    expect([...(await told())].sort()).toEqual(jobNames);
     const succeeded = { stowage_outcome: 'succeeded' };
     expect((await figures()).sum('stowage_job_runs_total', succeeded)).toBeGreaterThanOrEqual(4);
   });

@@ -20,19 +20,31 @@ import {
   UndeleteObjectRequestSchema,
   UpdateObjectRequestSchema,
 } from '../../gen/stowage/v1/storage_update_pb.js';
+import { PruneVersionsRequestSchema } from '../../gen/stowage/v1/version_prune_pb.js';
+import {
+  DeleteVersionRequestSchema,
+  RecordVersionRequestSchema,
+  RestoreVersionRequestSchema,
+  UpdateVersionRequestSchema,
+} from '../../gen/stowage/v1/version_write_pb.js';
 import type { Call } from '../../src/postgres/call.js';
 import type { Router } from '../../src/postgres/router-api.js';
 import type { RouterHandle } from '../../src/postgres/router-handle.js';
 import { removeObject, removeObjects, undeleteObject } from '../../src/store/delete-objects.js';
+import { removeVersion } from '../../src/store/delete-version.js';
 import { expireObjects } from '../../src/store/expire-objects.js';
 import { changeHook, makeHook, removeHook } from '../../src/store/hooks.js';
 import { moveObject } from '../../src/store/move-objects.js';
 import { movePrefix } from '../../src/store/move-prefix.js';
 import { changeProject, makeProject, removeProject } from '../../src/store/projects.js';
+import { pruneVersions } from '../../src/store/prune-versions.js';
 import { purgeObjects } from '../../src/store/purge-objects.js';
 import { ingestBatch, recordBatch, recordObject } from '../../src/store/record-calls.js';
+import { recordVersion } from '../../src/store/record-version.js';
+import { restoreVersion } from '../../src/store/restore-version.js';
 import type { Store } from '../../src/store/store.js';
 import { updateObject } from '../../src/store/update-object.js';
+import { updateVersion } from '../../src/store/update-version.js';
 import { sharedCluster } from '../support/cluster.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { keeping } from '../support/keeping.js';
@@ -107,6 +119,45 @@ const mutations: readonly (readonly [string, Mutation])[] = [
     'UndeleteObject',
     (store, call) =>
       undeleteObject(store, call, create(UndeleteObjectRequestSchema, { objectKey: 'b' })),
+  ],
+  [
+    'RecordVersion',
+    (store, call) => {
+      const version = { objectKey: 'b', versionId: 'v2', etag: 'b', isLatest: true };
+      return recordVersion(store, call, create(RecordVersionRequestSchema, { version }));
+    },
+  ],
+  [
+    'UpdateVersion',
+    (store, call) => {
+      const request: MessageInitShape<typeof UpdateVersionRequestSchema> = {
+        version: { objectKey: 'b', versionId: 'v2', tags: { a: '1' } },
+        updateMask: { paths: ['tags.a'] },
+        ifRevision: 1n,
+      };
+      return updateVersion(store, call, create(UpdateVersionRequestSchema, request));
+    },
+  ],
+  [
+    'RestoreVersion',
+    (store, call) => {
+      const request = { objectKey: 'b', versionId: 'v2', comment: 'again' };
+      return restoreVersion(store, call, create(RestoreVersionRequestSchema, request));
+    },
+  ],
+  [
+    'DeleteVersion',
+    (store, call) => {
+      const request = { objectKey: 'b', versionId: 'v2' };
+      return removeVersion(store, call, create(DeleteVersionRequestSchema, request));
+    },
+  ],
+  [
+    'PruneVersions',
+    (store, call) => {
+      const request = { objectKey: 'b', keepNewest: 1 };
+      return pruneVersions(store, call, create(PruneVersionsRequestSchema, request));
+    },
   ],
   [
     'MoveObject',

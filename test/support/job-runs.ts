@@ -1,7 +1,15 @@
 /** Awaits the runs of jobs by what they publish. */
 
 import { type JobRun, jobRuns } from '../../src/jobs/job.js';
+import { allJobs } from '../../src/jobs/jobs.js';
 import { deferred } from '../../src/lib/deferred.js';
+import type { Router } from '../../src/postgres/router-api.js';
+import { keeping } from './keeping.js';
+
+/** Of every job there is, in order. */
+export const jobNames = allJobs({} as Router, keeping)
+  .map(({ name }) => name)
+  .sort();
 
 /** What a job published, and a wait for more of it. */
 export interface RecordedRuns {

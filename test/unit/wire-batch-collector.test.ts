@@ -7,7 +7,7 @@ import { WireError } from '../../src/wire/wire-error.js';
 import { objectEncoder, type Row, rowMessage, rowTuple } from '../support/storage-object-rows.js';
 
 function collectorOfObjects() {
-  return createBatchCollector({ encoder: objectEncoder(), keyColumn: 0 });
+  return createBatchCollector({ encoder: objectEncoder(), key: 0 });
 }
 
 type Collector = ReturnType<typeof collectorOfObjects>;
@@ -77,7 +77,7 @@ describe('createBatchCollector', () => {
   });
 
   it('has the last key after rows of any column, and an empty one where it was left out', () => {
-    const collector = createBatchCollector({ encoder: objectEncoder(), keyColumn: 10 });
+    const collector = createBatchCollector({ encoder: objectEncoder(), key: 10 });
     const row: Row = {
       object_key: 'k'.repeat(500),
       size: -1n,
@@ -116,7 +116,7 @@ describe('createBatchCollector', () => {
   });
 
   it('refuses a key column that the encoder does not have', () => {
-    expect(() => createBatchCollector({ encoder: objectEncoder(), keyColumn: 15 })).toThrow(
+    expect(() => createBatchCollector({ encoder: objectEncoder(), key: 15 })).toThrow(
       'no column 15',
     );
   });

@@ -179,7 +179,8 @@ export type ApplyRetentionRequest = Message<"stowage.v1.ApplyRetentionRequest"> 
   retentionDays: number;
 
   /**
-   * Tells what would go, and removes nothing.
+   * Tells what would go, and removes nothing; running exports are not asked, nor is a login of the
+   * schema's owner needed.
    *
    * @generated from field: bool dry_run = 3;
    */
@@ -221,7 +222,8 @@ export type RetentionStep = Message<"stowage.v1.RetentionStep"> & {
   partition: string;
 
   /**
-   * True: it was dropped as a whole. False: rows of it were deleted, at most 5000 a step.
+   * True: it was dropped as a whole. False: rows of it were deleted, at most 5000 a step; a dry run
+   * counts them in one step.
    *
    * @generated from field: bool dropped = 2;
    */
@@ -306,14 +308,15 @@ export const RetentionSummarySchema: GenMessage<RetentionSummary> = /*@__PURE__*
   messageDesc(file_stowage_v1_audit_retention, 5);
 
 /**
- * A step when it is done, and in the last message the summary. A call that is cancelled stops
- * between two steps; what is done is done, and calling again goes on.
+ * A step when it is done, and in the last message the summary; without either: a sign that the work
+ * goes on. A call that is cancelled stops between two steps; what is done is done, and calling
+ * again goes on, with what an earlier call has taken out and not dropped first.
  *
  * @generated from message stowage.v1.ApplyRetentionResponse
  */
 export type ApplyRetentionResponse = Message<"stowage.v1.ApplyRetentionResponse"> & {
   /**
-   * A step; left out of the last message.
+   * A step.
    *
    * @generated from field: stowage.v1.RetentionStep step = 1;
    */
@@ -405,7 +408,8 @@ export const VerifySealsRequestSchema: GenMessage<VerifySealsRequest> = /*@__PUR
   messageDesc(file_stowage_v1_audit_retention, 8);
 
 /**
- * What became of one sealed month. Without a partition: a sign that the work goes on.
+ * What became of one sealed month. Without a partition: a sign that the work goes on. A month that
+ * late events came for differs until it is sealed again, a quarter of an hour later at most.
  *
  * @generated from message stowage.v1.VerifySealsResponse
  */
@@ -543,7 +547,8 @@ export enum SealVerdict {
   DROPPED = 3,
 
   /**
-   * Retention has deleted its first days; the others are as they were sealed.
+   * Retention has deleted its first days; the others are as they were sealed. Rows on the days that
+   * it has deleted are not looked at.
    *
    * @generated from enum value: SEAL_VERDICT_CUT = 4;
    */

@@ -76,10 +76,11 @@ export const AuditService: GenService<{
   },
   /**
    * Streams events as they were at the stream's beginning, however long it takes: what is appended
-   * meanwhile is not shown. Any message's resume_token goes on behind its last item, on any node.
-   * Retention spares what a running export needs. Reasons: INVALID_REQUEST, PROJECT_NOT_FOUND,
-   * RESUME_TOKEN_MISMATCH, SNAPSHOT_EXPIRED (retention was forced), SLOW_CONSUMER, and those of its
-   * freshness.
+   * meanwhile is not shown. Any message's resume_token goes on behind its last item, on any server
+   * and node, with or without a primary; a stream that begins needs one. Retention spares what an
+   * export needs, until 15 minutes after it was cut; it may be resumed for a day, unless something
+   * of its range has gone by then. Reasons: INVALID_REQUEST, PROJECT_NOT_FOUND, NO_PRIMARY,
+   * RESUME_TOKEN_MISMATCH, SNAPSHOT_EXPIRED, SLOW_CONSUMER, and those of its freshness.
    *
    * @generated from rpc stowage.v1.AuditService.ExportEvents
    */
@@ -125,7 +126,7 @@ export const AuditService: GenService<{
    * Removes what is older than so many days, of all projects: whole partitions are dropped, without
    * any other call waiting, and rows of the one that the time is within are deleted in batches.
    * Safe to repeat. Reasons: INVALID_REQUEST, EXPORT_IN_PROGRESS, MAINTENANCE_RUNNING,
-   * MAINTENANCE_UNAVAILABLE, NO_PRIMARY.
+   * MAINTENANCE_UNAVAILABLE, NO_PRIMARY, OVERLOADED (an old transaction keeps a partition).
    *
    * @generated from rpc stowage.v1.AuditService.ApplyRetention
    */

@@ -113,8 +113,8 @@ export const HookService: GenService<{
     output: typeof ListExecutionsResponseSchema;
   },
   /**
-   * Streams executions as they were at the stream's beginning. Any message's resume_token goes on
-   * behind its last item, on any node. Reasons: those of AuditService.ExportEvents.
+   * Streams executions as they were at the stream's beginning. Resumed as
+   * AuditService.ExportEvents is, for the same reasons.
    *
    * @generated from rpc stowage.v1.HookService.ExportExecutions
    */

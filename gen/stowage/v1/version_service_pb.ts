@@ -61,9 +61,10 @@ export const VersionService: GenService<{
     output: typeof ListVersionsResponseSchema;
   },
   /**
-   * Streams all versions below a prefix as they were at the stream's beginning, however long it
-   * takes. Any message's resume_token goes on behind its last item, on any node. Reasons: those of
-   * AuditService.ExportEvents.
+   * Streams all versions below a prefix that there were at the stream's beginning, however long it
+   * takes: none that is recorded meanwhile. One that is deleted meanwhile, alone or with its
+   * object, may be missing; is_latest, comment and tags are as they are when it is read. Resumed as
+   * AuditService.ExportEvents is, for the same reasons.
    *
    * @generated from rpc stowage.v1.VersionService.StreamVersions
    */

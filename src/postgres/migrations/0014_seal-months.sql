@@ -171,13 +171,18 @@ create trigger refuse_truncate before truncate on audit_seal_parts
 grant select, insert on audit_seals, audit_seal_parts to stowage_service;
 grant select on audit_seals, audit_seal_parts to stowage_readonly;
 
--- Sealed months that late events came for: each gets a further seal.
+-- Sealed months that late events came for: each gets a further seal. A note a transaction, so that
+-- none waits for another, and that the seal forgets those alone whose events it has seen: with one
+-- note a month, an event that came while the month was read would be forgotten with it.
 create table audit_late_months (
-  range_start timestamptz primary key,
-  noted_at timestamptz not null default now()
+  range_start timestamptz not null,
+  xid xid8 not null default pg_current_xact_id(),
+  noted_at timestamptz not null default now(),
+  primary key (range_start, xid)
 );
 
 comment on table audit_late_months is 'Sealed months that late events came for since';
+comment on column audit_late_months.xid is 'The transaction of the events; of this cluster only';
 
 grant select, delete on audit_late_months to stowage_service;
 grant select on audit_late_months to stowage_readonly;
@@ -212,6 +217,13 @@ as $$
 declare
   month record;
 begin
+  if pg_is_in_recovery() then
+    raise exception using
+      errcode = 'read_only_sql_transaction',
+      message = 'months are closed on the primary';
+  end if;
+  -- One caller at a time: the next one finds the trigger.
+  perform pg_advisory_xact_lock(hashtextextended('stowage_close_month', 0));
   select partition, range_end into month
     from public.storage_partitions
     where source = 'storage_audit' and range_start = starts and dropped_at is null;

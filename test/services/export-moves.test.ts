@@ -1,0 +1,233 @@
+/** Streams of one moment whose node, range or time is taken from under them, seen at the store. */
+
+import { fromBinary } from '@bufbuild/protobuf';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ExportEventsResponseSchema } from '../../gen/stowage/v1/audit_read_pb.js';
+import { ExportExecutionsResponseSchema } from '../../gen/stowage/v1/hook_execution_pb.js';
+import { StreamVersionsResponseSchema } from '../../gen/stowage/v1/version_read_pb.js';
+import { until } from '../../src/lib/wait.js';
+import type { Call } from '../../src/postgres/call.js';
+import type { RouterHandle } from '../../src/postgres/router-handle.js';
+import { exportEvents } from '../../src/store/export-events.js';
+import { exportExecutions } from '../../src/store/export-executions.js';
+import type { Store } from '../../src/store/store.js';
+import { streamAllVersions } from '../../src/store/stream-versions.js';
+import { sharedCluster } from '../support/cluster.js';
+import {
+  atDatabase,
+  createTestDatabase,
+  openConnection,
+  type TestConnection,
+  type TestDatabase,
+} from '../support/database.js';
+import {
+  type ExportKind,
+  type ExportMessage,
+  exportKinds,
+  nameAt,
+  plantRows,
+  Tally,
+} from '../support/exports.js';
+import { keeping } from '../support/keeping.js';
+import { settled, startTestRouter, testCall } from '../support/router.js';
+
+/** More than a first slice has, and more bytes of it than sockets hold. */
+const PLACES = Array.from({ length: 5_200 }, (_, index) => index + 1);
+const NAMES = PLACES.map(nameAt);
+const WAIT = { timeoutMs: 20_000 };
+
+/** How each is opened at the store and read. */
+const streams: Record<
+  ExportKind['table'],
+  (store: Store, call: Call, resumeToken: string) => AsyncGenerator<ExportMessage>
+> = {
+  async *storage_audit(store, call, resumeToken) {
+    for await (const bytes of exportEvents(store, call, { resumeToken })) {
+      yield fromBinary(ExportEventsResponseSchema, bytes);
+    }
+  },
+  async *storage_hooks(store, call, resumeToken) {
+    for await (const bytes of exportExecutions(store, call, { resumeToken })) {
+      yield fromBinary(ExportExecutionsResponseSchema, bytes);
+    }
+  },
+  async *storage_versions(store, call, resumeToken) {
+    for await (const bytes of streamAllVersions(store, call, { prefix: '', resumeToken })) {
+      yield fromBinary(StreamVersionsResponseSchema, bytes);
+    }
+  },
+};
+
+let database: TestDatabase;
+let admin: TestConnection;
+let router: RouterHandle;
+
+const project = 'default';
+
+beforeAll(async () => {
+  const { nodes } = sharedCluster();
+  database = await createTestDatabase(nodes[0]?.url ?? '');
+  admin = await database.connect();
+  for (const kind of exportKinds) {
+    await plantRows(admin, kind, { project, places: PLACES, hoursAgo: 5_300, filler: 96 });
+  }
+  router = await startTestRouter({ url: database.serviceUrl ?? '', nodes });
+}, 60_000);
+
+afterAll(async () => {
+  await router.close();
+  await database.drop();
+});
+
+const lease = async () => {
+  const [newest] = await admin.query<{ id: string; running: boolean; left: number }>(
+    `select lease_id as id, expires_at > now() as running,
+       extract(epoch from expires_at - now())::int as left
+     from export_leases order by lease_id desc limit 1`,
+  );
+  return newest;
+};
+
+describe.each(exportKinds)('$name', (kind) => {
+  /** Streams all; tells of each message and of the node that gave it. */
+  const run = async (
+    onMessage: (messages: number, node: string) => Promise<void>,
+    { resumeToken = '', heartbeatMs = 60_000, tally = new Tally() } = {},
+  ) => {
+    // Behind all rows, so that whoever serves has them.
+    const { token } = await router.transaction(testCall(), async () => undefined);
+    const store = { router, sealer: router.sealer, heartbeatMs, keeping };
+    const call = testCall({ timeoutMs: Number.POSITIVE_INFINITY, tokens: [token] });
+    let messages = 0;
+    for await (const message of streams[kind.table](store, call, resumeToken)) {
+      tally.add(kind, message);
+      messages += 1;
+      await onMessage(messages, message.checkpoint?.node ?? '');
+    }
+    await settled(router);
+    expect(call.served).toHaveLength(1);
+    return tally;
+  };
+
+  it('goes on elsewhere when its backend is ended amid a slice', async () => {
+    const tally = await run(async (messages, node) => {
+      if (messages === 2) await endBackendOn(node);
+    });
+    expect(tally.nodes.size).toBe(2);
+    tally.expectWhole(NAMES);
+  });
+
+  it('goes on elsewhere when its node is drained between two slices', async () => {
+    const tally = await run(async (messages, node) => {
+      if (messages !== 1) return;
+      await admin.query('insert into node_drains (node) values ($1)', [node]);
+      const isDrained = () =>
+        router.topology().nodes.some(({ name, state }) => name === node && state === 'draining');
+      await until(isDrained, { ...WAIT, what: 'the node is drained' });
+    });
+    await admin.query('delete from node_drains');
+    expect(tally.nodes.size).toBe(2);
+    tally.expectWhole(NAMES);
+  });
+
+  it('shows nothing that is committed while it runs', async () => {
+    const early = await database.connect();
+    await early.query('begin');
+    await early.query(kind.plant, [project, [5_100.25], 5_300, 1]);
+    const tally = await run(async (messages) => {
+      if (messages !== 1) return;
+      await plantRows(admin, kind, { project, places: [5_100.5, 5_150.5], hoursAgo: 5_300 });
+      await early.query('commit');
+      await early.end();
+    });
+    tally.expectWhole(NAMES);
+    const again = await run(async () => undefined);
+    expect(again.names).toEqual(
+      [...PLACES, 5_100.25, 5_100.5, 5_150.5].sort((one, other) => one - other).map(nameAt),
+    );
+  });
+
+  it('has a lease that a resume renews, and no transaction while nobody reads it', async () => {
+    let midway = '';
+    const first = new Tally();
+    await run(
+      async (messages) => {
+        if (messages === 1) expect(await lease()).toMatchObject({ running: true });
+        if (messages < 3) return;
+        midway = first.resumeToken;
+        throw new Error('left');
+      },
+      { tally: first },
+    ).catch((error: Error) => expect(error.message).toBe('left'));
+    // Left to who resumes it.
+    const left = await lease();
+    expect(left?.running).toBe(true);
+    expect(left?.left).toBeGreaterThan(600);
+    await settled(router);
+    expect(await transactionsAnywhere()).toBe(0);
+    await admin.query('update export_leases set expires_at = now()');
+    await run(
+      async (messages) => {
+        if (messages !== 1) return;
+        const isRenewed = async () => (await lease())?.running;
+        await until(isRenewed, { ...WAIT, what: 'the lease is renewed' });
+      },
+      { resumeToken: midway, tally: first },
+    );
+    expect(first.names).toHaveLength(new Set(first.names).size);
+    expect(first.summary).toMatchObject({
+      items: BigInt(first.names.length),
+      crc32: first.crc32,
+    });
+    expect(await lease()).toMatchObject({ id: left?.id, running: false });
+  });
+
+  it('sends heartbeats while its rows are locked', async () => {
+    const locker = await database.connect();
+    await locker.query(`begin; lock table ${kind.table} in access exclusive mode`);
+    let heartbeats = 0;
+    const tally = await run(
+      async () => {
+        heartbeats += 1;
+        if (heartbeats === 2) await locker.query('commit');
+      },
+      { heartbeatMs: 50 },
+    );
+    await locker.end();
+    expect(heartbeats).toBeGreaterThan(2);
+    expect(tally.summary?.items).toBe(BigInt(tally.names.length));
+  });
+});
+
+/** Sessions of streams that are in a transaction, on any node. */
+async function transactionsAnywhere(): Promise<number> {
+  let found = 0;
+  for (const { url } of sharedCluster().nodes) {
+    const node = await openConnection(atDatabase(url, 'postgres'));
+    const rows = await node.query(
+      `select from pg_stat_activity
+       where datname = $1 and xact_start is not null and application_name like '%TestService/Test'`,
+      [database.name],
+    );
+    found += rows.length;
+    await node.end();
+  }
+  return found;
+}
+
+/** Ends the backend that has rows for a stream and cannot send them. */
+async function endBackendOn(node: string): Promise<void> {
+  const url = sharedCluster().nodes.find(({ port }) => node.endsWith(`:${port}`))?.url ?? '';
+  const server = await openConnection(atDatabase(url, 'postgres'));
+  const isEnded = async () => {
+    const ended = await server.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = $1 and application_name = 'stowage TestService/Test'
+         and wait_event = 'ClientWrite'`,
+      [database.name],
+    );
+    return ended.length > 0;
+  };
+  await until(isEnded, { ...WAIT, what: 'a backend waits for its reader' });
+  await server.end();
+}
