@@ -2,8 +2,9 @@
 import { execFile } from 'node:child_process';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { runArchive } from '../../examples/archive.js';
 import { blocksOf } from '../support/markdown-blocks.js';
 import { doorNames, startService, type TestService } from '../support/service.js';
@@ -88,9 +89,10 @@ describe.each(['versions', 'audit', 'hooks'])('docs/%s.md', (page) => {
     await mkdir(folder, { recursive: true });
     try {
       await writeFile(file, here(program));
-      const tsx = join(root, 'node_modules', '.bin', 'tsx');
-      const { stdout } = await run(tsx, [file], { cwd: root });
-      expect(stdout).not.toBe('');
+      const lines: unknown[] = [];
+      using _log = vi.spyOn(console, 'log').mockImplementation((line) => void lines.push(line));
+      await import(pathToFileURL(file).href);
+      expect(lines).not.toEqual([]);
     } finally {
       await rm(file, { force: true });
     }

@@ -128,7 +128,11 @@ class FileTarget implements Target {
   }
 
   async reached(tally: Tally, isLast: boolean): Promise<void> {
-    if (tally.resumeToken === '') return;
+    if (tally.resumeToken === '') {
+      // Nothing is there to go on with.
+      if (isLast) await rm(this.#place.part, { force: true });
+      return;
+    }
     if (!isLast && performance.now() - this.#savedMs < saveIntervalMs) return;
     this.#savedMs = performance.now();
     const { handle, resume, given, filter } = this.#place;

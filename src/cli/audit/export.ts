@@ -171,8 +171,12 @@ async function exportTo(client: AuditClient, file: string, options: ExportOption
     await target.finish();
   } catch (error) {
     await target.reached(run.tally, true);
-    if (signal.aborted) shell.exitCode = interruptedExitCode;
-    throw error;
+    if (!signal.aborted) throw error;
+    shell.exitCode = interruptedExitCode;
+    line.stop();
+    const left = file === '-' || run.tally.resumeToken === '' ? '' : ` ${goOn}`;
+    shell.stderr.write(`Stopped before the end.${left}\n`);
+    return;
   } finally {
     await target.close();
     line.stop();

@@ -105,8 +105,10 @@ async function applyShown(run: Run, isDry: boolean): Promise<void> {
     line.stop();
     if (!options.json) await print(shell.stdout, summaryText(summary, options));
   } catch (error) {
-    if (stop.signal.aborted) shell.exitCode = interruptedExitCode;
-    throw error;
+    if (!stop.signal.aborted) throw error;
+    shell.exitCode = interruptedExitCode;
+    line.stop();
+    shell.stderr.write('Stopped before the end. The same command goes on with the rest.\n');
   } finally {
     line.stop();
     stop.release();

@@ -91,6 +91,10 @@ async function verify(
         : table.lines([month]);
       await print(shell.stdout, text);
     }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    line.stop();
+    shell.stderr.write('Stopped before the end.\n');
   } finally {
     line.stop();
     stop.release();
@@ -99,7 +103,9 @@ async function verify(
 }
 
 function tell({ months, differing }: Found, shell: Shell): void {
-  if (months === 0) shell.stderr.write('No month of that time is sealed.\n');
+  if (months === 0 && shell.exitCode !== interruptedExitCode) {
+    shell.stderr.write('No month of that time is sealed.\n');
+  }
   if (differing === 0) return;
   const are = formatPlural(differing, 'month differs', 'months differ');
   shell.stderr.write(`stowage audit: ${are} from what was sealed\n`);
