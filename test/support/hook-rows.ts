@@ -1,4 +1,4 @@
-/** What manages hooks and reads their executions, for every door and client: see every-rpc.test.ts. */
+/** What manages hooks and lists their executions, at every door: see every-rpc.test.ts. */
 
 import { expect } from 'vitest';
 import type { Stowage } from '../../src/client/index.js';

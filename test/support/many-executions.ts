@@ -34,6 +34,7 @@ const filled = `
     jsonb_build_object('n', n), 'order-' || n / 10
   from generate_series(0, $1::int - 1) as n,
     (
-      select (date_trunc('month', now() at time zone 'UTC') - interval '${MONTHS_FILLED - 1} months')
-        at time zone 'UTC' as since
+      select (
+        date_trunc('month', now() at time zone 'UTC') - interval '${MONTHS_FILLED - 1} months'
+      ) at time zone 'UTC' as since
     ) as month`;
