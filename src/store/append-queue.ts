@@ -122,7 +122,12 @@ export class AppendQueue<Row extends Sized> {
       await setImmediate();
       const batch = this.#take(lane);
       if (batch.length === 0) break;
-      await this.#flush(batch);
+      try {
+        await this.#flush(batch);
+      } catch (error) {
+        // A defect must leave neither callers nor the lane behind.
+        for (const waiting of batch) waiting.fail(error);
+      }
       for (const waiting of batch) this.#release(waiting);
     }
     this.#lanes.delete(project);
@@ -149,14 +154,16 @@ export class AppendQueue<Row extends Sized> {
   async #flush(batch: readonly Waiting<Row>[]): Promise<void> {
     const present = batch.filter(({ isGone }) => !isGone);
     if (present.length === 0) return;
+    let served: Served;
     try {
-      const served = await this.#send(present);
-      for (const waiting of present) waiting.serve(served);
+      served = await this.#send(present);
     } catch (error) {
       const parts = this.#apart(error, present);
       if (parts.length > 1) for (const part of parts) await this.#flush(part);
       else for (const waiting of present) waiting.fail(error);
+      return;
     }
+    for (const waiting of present) waiting.serve(served);
   }
 
   #apart(error: unknown, batch: readonly Waiting<Row>[]): readonly (readonly Waiting<Row>[])[] {

@@ -216,6 +216,22 @@ describe('AppendQueue', () => {
     expect(namesOf(sent)).toEqual(['x1 y1 x2 z1 x3', 'x1 x2 x3', 'y1', 'z1']);
   });
 
+  it('answers its callers and goes on after a defect', async () => {
+    const { queue, sent, append } = open({}, () => {
+      throw new TypeError('a defect');
+    });
+    const failed = Promise.allSettled([append('a'), append('b')]);
+    await settle();
+    sent[0]?.answer.reject(new StowageError('INTERNAL'));
+    expect((await failed).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    const next = append('c');
+    await settle();
+    sent[1]?.answer.resolve('token');
+    expect(await next).toBe('token');
+    await settle();
+    expect(queue.holds).toEqual({ projects: 0, rows: 0, bytes: 0 });
+  });
+
   it('tells each caller who served it', async () => {
     const { queue, sent } = open();
     const calls = [testCall(), testCall()];
