@@ -183,7 +183,8 @@ describe.each(exportKinds)('$name', (kind) => {
     expect(await lease()).toMatchObject({ id: left?.id, running: false });
   });
 
-  it('goes on without a primary, where none can begin', async () => {
+  // The renewal that finds none takes its two seconds; once is enough.
+  it.runIf(kind.table === 'storage_audit')('goes on without a primary', async () => {
     const tally = new Tally();
     await run(() => Promise.reject(new Error('left')), { tally }).catch(() => undefined);
     const standbys = sharedCluster().nodes.filter(({ role }) => role === 'standby');
@@ -203,6 +204,7 @@ describe.each(exportKinds)('$name', (kind) => {
         crc32: tally.crc32,
       });
       expect(new Set(tally.names).size).toBeGreaterThanOrEqual(NAMES.length);
+      // One that is not resumed needs one for its snapshot.
       const begun = streams[kind.table](store, testCall({ timeoutMs: 500 }), '').next();
       await expect(begun).rejects.toMatchObject({ reason: 'NO_PRIMARY' });
     } finally {
