@@ -308,6 +308,13 @@ describe.each(doorNames)('retention through %s', (door) => {
     expect(current?.sizeBytes).toBeGreaterThan(0n);
     expect(current?.seals).toBe(0);
     expect([current?.sealedAt, current?.deletedBefore]).toEqual([undefined, undefined]);
+    await service.sql(`create table by_hand partition of storage_audit
+                       for values from ('2001-01-01Z') to ('2001-02-01Z')`);
+    const request = { source: STORAGE_AUDIT, freshness: strong };
+    const { partitions: again } = await audit().listPartitions(request);
+    expect(again[0]?.name).toBe('by_hand');
+    expect(again[0]?.rangeEnd?.seconds).toBe(BigInt(Date.UTC(2001, 1) / 1000));
+    await service.sql('drop table by_hand');
   });
 });
 
