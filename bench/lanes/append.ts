@@ -95,9 +95,9 @@ async function ourAppend(rig: Rig, { serviceUrl }: BenchDatabase): Promise<Appen
     what: 'the router knows the primary',
   });
   const events = new Appender({ router, keeping }, auditTable);
-  const { signal } = new AbortController();
   return (n) => {
     const method = 'stowage.v1.AuditService/AppendEvent';
+    const { signal } = new AbortController();
     const call = systemCall({ method, timeoutMs: CALL_TIMEOUT_MS, signal });
     return events.one(call, eventRow(create(AuditEventSchema, eventOf(n)), 'event', Date.now()));
   };

@@ -8,6 +8,7 @@ import { failover } from './failover.js';
 import { ingest } from './ingest.js';
 import { list } from './list.js';
 import { pointRead } from './point-read.js';
+import { retention } from './retention.js';
 import { router } from './router.js';
 import { search } from './search.js';
 import { searchCost } from './search-cost.js';
@@ -24,6 +25,7 @@ export const lanes: readonly Lane[] = [
   append,
   searchCost,
   audit,
+  retention,
   router,
   telemetry,
   failover,

@@ -5,9 +5,10 @@
 
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { Command } from 'commander';
 import type { Address, AdminLogin, Config, PostgresSettings } from '../config.js';
-import { type EmbeddedCluster, startCluster } from '../embedded/index.js';
+import { type EmbeddedCluster, keptKey, startCluster } from '../embedded/index.js';
 import { parseDatabaseUrl } from '../lib/database-url.js';
 import { shellWord } from '../lib/shell-word.js';
 import { migrateUp } from '../postgres/migrate.js';
@@ -82,7 +83,17 @@ async function serveCluster(
     pooler: 'none',
   };
   const admin = ownersLogin(owner, postgres);
-  return startServer({ ...config, postgres, admin }, { log, version });
+  const keeping = await withKey(config.keeping, cluster);
+  return startServer({ ...config, postgres, admin, keeping }, { log, version });
+}
+
+/** Hooks have secrets without anybody being asked for a key: one is made and kept with the data. */
+async function withKey(
+  keeping: Config['keeping'],
+  { folder }: EmbeddedCluster,
+): Promise<Config['keeping']> {
+  const secretsKey = keeping.secretsKey ?? (await keptKey(join(folder, 'secrets-key')));
+  return { ...keeping, secretsKey };
 }
 
 /** The superuser's, at whichever node is the primary. */

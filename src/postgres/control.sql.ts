@@ -29,6 +29,13 @@ export const readScope = statement<Identity>({
            pg_postmaster_start_time()::text as started_at`,
 });
 
+/** Has the rest of a unit planned without the values of parameters. */
+export const genericPlans = statement<{ set_config: string }>({
+  name: 'generic-plans',
+  intent: 'read',
+  text: `select set_config('plan_cache_mode', 'force_generic_plan', true)`,
+});
+
 /**
  * Ends a unit whose node has not replayed an LSN, before its statement costs anything: SQL has no
  * plainer way to raise an error than to divide by zero. A primary passes. Parameter: the LSN.
@@ -43,24 +50,11 @@ export const requireReplayed = statement<{ replayed: number }>({
 });
 
 /**
- * Ends a transaction that would commit before anybody has seen what its node is, where that was
- * restarted since it was looked at. Parameter: when it was started.
- */
-export const requireStarted = statement<{ started: number }>({
-  name: 'require-started',
-  intent: 'readPrimary',
-  text: 'select 1 / (pg_postmaster_start_time()::text = $1)::integer as started',
-});
-
-/**
  * Scope of a transaction that writes, as `read-scope` has it. A flushed LSN covers a commit only
  * from `synchronous_commit = local` upwards, so `off` is raised whoever set it.
  */
-export const writeScope = statement<Identity>({
-  name: 'write-scope',
-  intent: 'readPrimary',
-  text: `
-    select set_config('stowage.project', $1, true),
+const writeScopeColumns = `
+           set_config('stowage.project', $1, true),
            set_config('stowage.principal', $2, true),
            set_config('statement_timeout', $3, true),
            set_config('application_name', $4, true),
@@ -71,7 +65,25 @@ export const writeScope = statement<Identity>({
                       end, true),
            pg_is_in_recovery() as in_recovery,
            pg_last_wal_replay_lsn()::text as replayed,
-           pg_postmaster_start_time()::text as started_at`,
+           pg_postmaster_start_time()::text as started_at`;
+
+/** Scope of a transaction whose node is looked at before it commits. */
+export const writeScope = statement<Identity>({
+  name: 'write-scope',
+  intent: 'readPrimary',
+  text: `
+    select${writeScopeColumns}`,
+});
+
+/**
+ * Scope of one that commits before anybody has seen what its node is: ended here where that was
+ * restarted since it was looked at. The fifth parameter: when it was started.
+ */
+export const writeScopeOfStarted = statement<Identity>({
+  name: 'write-scope-of-started',
+  intent: 'readPrimary',
+  text: `
+    select 1 / (pg_postmaster_start_time()::text = $5)::integer,${writeScopeColumns}`,
 });
 
 /** Begins a transaction, which a standby refuses, at the isolation that the store counts on. */

@@ -17,7 +17,7 @@ export interface Preparable {
   readonly name: string;
   readonly text: string;
   /** See `Statement.plan`. */
-  readonly plan?: 'custom';
+  readonly plan?: 'custom' | 'generic';
 }
 
 /** A statement on one connection. */

@@ -8,6 +8,7 @@ import type { Limits } from '../lib/interruption.js';
 import type { Token } from '../lib/token-layout.js';
 import type { Call } from './call.js';
 import {
+  genericPlans,
   type Identity,
   readPosition,
   readReplayedPosition,
@@ -87,7 +88,7 @@ async function readOn(
   const lease = await routing.nodeOf(route).unary.acquire(limits);
   try {
     const opening = openingSteps(call, route, limits.deadlineMs);
-    const steps = [...opening, step, positionStep(routing, route)];
+    const steps = [...opening, ...planSteps(step), step, positionStep(routing, route)];
     const results = await timed(routing, work, step, () => lease.run(steps, limits));
     const served = checkRead(demand, route, identityIn(results), positionIn(results.at(-1)));
     const token = routing.tokenOf(served, route.role, topology);
@@ -111,6 +112,12 @@ export async function timed<T>(
   } finally {
     slow.note(work, step, performance.now() - startedAtMs);
   }
+}
+
+/** Before a statement that is planned without the values of its parameters. */
+function planSteps({ statement }: Step): Step[] {
+  if (statement.plan !== 'generic') return [];
+  return [{ statement: genericPlans, params: [], isFrame: true }];
 }
 
 /** Before a read's statement: its scope, and the guard where only the read can tell. */

@@ -1,7 +1,7 @@
 /** The first step of every unit: whom it is for and how long it may take. */
 
 import type { Call } from './call.js';
-import { readScope, writeScope } from './control.sql.js';
+import { readScope, writeScope, writeScopeOfStarted } from './control.sql.js';
 import type { Step } from './unit.js';
 
 /**
@@ -18,6 +18,12 @@ export function readScopeStep(call: Call, deadlineMs: number): Step {
 /** Scope of a transaction that writes. */
 export function writeScopeStep(call: Call, deadlineMs: number): Step {
   return { statement: writeScope, params: scopeParams(call, deadlineMs) };
+}
+
+/** The same where COMMIT travels along: a node that was started at another time ends it itself. */
+export function writeScopeOfStartedStep(call: Call, deadlineMs: number, startedAt: string): Step {
+  const params = [...scopeParams(call, deadlineMs), startedAt];
+  return { statement: writeScopeOfStarted, params };
 }
 
 function scopeParams(call: Call, deadlineMs: number): string[] {

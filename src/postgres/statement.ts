@@ -15,9 +15,12 @@ export interface Statement<Row = Record<string, unknown>> {
   /**
    * `custom`: planned anew at every execution, with the parameters' values in sight, for what a
    * generic plan cannot use, such as an index of an expression that a parameter is part of. That
-   * costs the planning each time. Default: prepared once a connection.
+   * costs the planning each time. `generic`: always planned without them, for what they would
+   * mislead; of statements that `Router.run` reads. Default: prepared once a connection, and
+   * planned as PostgreSQL chooses: the first five times, and as long as that looks cheaper, with
+   * them.
    */
-  readonly plan?: 'custom';
+  readonly plan?: 'custom' | 'generic';
   /** Never set: carries the row's type. */
   readonly row?: Row;
 }
@@ -33,7 +36,7 @@ export function statement<Row>(definition: {
   readonly name: string;
   readonly intent: Intent;
   readonly text: string;
-  readonly plan?: 'custom';
+  readonly plan?: 'custom' | 'generic';
 }): Statement<Row> {
   if (registry.has(definition.name)) throw new Error(`statement ${definition.name} exists already`);
   registry.set(definition.name, definition);

@@ -13,7 +13,7 @@ import {
   commitTimeout,
   type Identity,
   readPosition,
-  requireStarted,
+  writeScopeOfStarted,
 } from './control.sql.js';
 import { isServerError, type Notice } from './driver.js';
 import { publishQuery } from './events.js';
@@ -23,7 +23,7 @@ import { parseLsn } from './lsn.js';
 import { checkIdentity, StaleRoute } from './read-check.js';
 import { mayHaveCommitted } from './rerun.js';
 import type { Transaction } from './router-api.js';
-import { writeScopeStep } from './scope.js';
+import { writeScopeOfStartedStep, writeScopeStep } from './scope.js';
 import type { SlowStatements } from './slow-statements.js';
 import { type FailureContext, toStowageError } from './sqlstate.js';
 import type { Statement } from './statement.js';
@@ -41,12 +41,11 @@ const COMMIT_ANSWER_MARGIN_MS = 5_000;
 /** How long a caller whose limits are reached still waits for the answer to its COMMIT. */
 const COMMIT_GRACE_MS = 1_000;
 
-/** The guard of {@link requireStarted} has divided by zero. */
+/** The guard of {@link writeScopeOfStarted} has divided by zero. */
 const GUARD_STATE = '22012';
 
 /** What ends a transaction; COMMIT is the last but one. */
 const committing: readonly Step[] = [
-  { statement: commitTimeout, params: [COMMIT_TIMEOUT_MS] },
   { statement: commit, params: [] },
   { statement: readPosition, params: [] },
 ];
@@ -113,25 +112,22 @@ export class LeasedTransaction implements Transaction {
       const obstacle = obstacleOf(limits);
       if (obstacle !== undefined) throw obstacle;
       if (!isStillPrimary()) throw new StaleRoute('given_up', route);
-      const opening = this.#opening();
-      // What `run` looks at between two round trips.
-      const guard: Step[] =
-        opening.length === 0 ? [] : [{ statement: requireStarted, params: [route.startedAt] }];
-      const before = [...opening, ...guard];
-      const steps = [...before, step, ...committing];
-      const observed = await this.#orCancelled(steps, before.length);
+      // The server looks at what `run` looks at between two round trips.
+      const opening = this.#opening(route.startedAt);
+      const steps = [...opening, step, ...committing];
+      const observed = await this.#orCancelled(steps);
       this.#committedAt = this.#read(observed, steps.length - 2);
       // The statement may have waited for long: what was not lost yet may be by now.
       if (!isStillPrimary()) throw new StowageError('COMMIT_OUTCOME_UNKNOWN');
-      return (observed.results[before.length]?.rows ?? []) as Row[];
+      return (observed.results[opening.length]?.rows ?? []) as Row[];
     });
   }
 
   /**
-   * Runs a unit that ends in COMMIT. Where the limits are reached it is cancelled: either nothing
-   * is done, or the answer tells that the commit stands.
+   * Runs a unit that ends in COMMIT. Where the limits are reached it is cancelled, by the server
+   * itself if need be: either nothing is done, or the answer tells that the commit stands.
    */
-  async #orCancelled(steps: readonly Step[], guards: number): Promise<Observed> {
+  async #orCancelled(steps: readonly Step[]): Promise<Observed> {
     const { limits, route } = this.#options;
     const remainingMs = Math.max(0, limits.deadlineMs - performance.now());
     const timeoutMs = remainingMs + COMMIT_TIMEOUT_MS + COMMIT_ANSWER_MARGIN_MS;
@@ -142,8 +138,10 @@ export class LeasedTransaction implements Transaction {
     const { results, error } = observed;
     if (error === undefined || mayHaveCommitted(observed, steps.length - 2)) return observed;
     if ('interruption' in outcome) throw interruptionError(outcome.interruption, limits);
-    const isGuard = results.length === guards - 1 && isServerError(error);
-    if (isGuard && error.code === GUARD_STATE) throw new StaleRoute('restarted', route);
+    const isScope = steps[results.length]?.statement === writeScopeOfStarted;
+    if (isScope && isServerError(error) && error.code === GUARD_STATE) {
+      throw new StaleRoute('restarted', route);
+    }
     return observed;
   }
 
@@ -193,11 +191,16 @@ export class LeasedTransaction implements Transaction {
     }));
   }
 
-  #opening(): Step[] {
+  #opening(startedAt?: string): Step[] {
     if (this.#hasBegun) return [];
     this.#hasBegun = true;
     const { call, limits } = this.#options;
-    return [{ statement: begin, params: [] }, writeScopeStep(call, limits.deadlineMs)];
+    const { deadlineMs } = limits;
+    const scope =
+      startedAt === undefined
+        ? writeScopeStep(call, deadlineMs)
+        : writeScopeOfStartedStep(call, deadlineMs, startedAt);
+    return [{ statement: begin, params: [] }, scope];
   }
 
   /**
@@ -218,7 +221,11 @@ export class LeasedTransaction implements Transaction {
       onEnd();
       throw obstacle ?? new StaleRoute('given_up', route);
     }
-    const steps: Step[] = [...this.#opening(), ...committing];
+    const steps: Step[] = [
+      ...this.#opening(),
+      { statement: commitTimeout, params: [COMMIT_TIMEOUT_MS] },
+      ...committing,
+    ];
     const answer = this.#lease.runToEnd(steps, COMMIT_TIMEOUT_MS + COMMIT_ANSWER_MARGIN_MS);
     void answer.finally(onEnd);
     return this.#read(await this.#patiently(answer), steps.length - 2);

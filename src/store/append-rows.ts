@@ -21,7 +21,7 @@ export interface Appended {
   readonly token: string;
 }
 
-/** How often the rows are appended to settle a commit in doubt. */
+/** How often the rows are appended: to settle a commit in doubt, or where a month had no place. */
 const RUNS_MAX = 4;
 
 /**
@@ -38,7 +38,6 @@ export async function appendRows(
   rows: readonly AppendRow[],
 ): Promise<Appended> {
   const doubt = new Doubt(call);
-  let mayMakeMonths = true;
   for (let runs = 1; ; runs += 1) {
     try {
       const { value, token } = await writer.router.transaction(call, (transaction) =>
@@ -50,8 +49,7 @@ export async function appendRows(
       if (isInDoubt(error)) {
         doubt.begin();
         if (runs < RUNS_MAX && !isOver(call)) continue;
-      } else if (mayMakeMonths && isWithoutPlace(error)) {
-        mayMakeMonths = false;
+      } else if (runs < RUNS_MAX && isWithoutPlace(error)) {
         await makeMonths(writer, call, table, rows);
         continue;
       }
@@ -82,9 +80,14 @@ async function makeMonths(
   rows: readonly AppendRow[],
 ): Promise<void> {
   const months = [...new Set(rows.map(monthOf))];
-  await router.transaction(call, (transaction) =>
-    transaction.run(ensureMonths, [table.name, months]),
-  );
+  try {
+    await router.transaction(call, (transaction) =>
+      transaction.runLast(ensureMonths, [table.name, months]),
+    );
+  } catch (error) {
+    // The next run tells whether they were made.
+    if (!isInDoubt(error)) throw error;
+  }
 }
 
 function isWithoutPlace(error: unknown): boolean {

@@ -73,7 +73,7 @@ interface Directions {
   readonly descending: Statement<ListedEventRow>;
 }
 
-/** What no id is below: the end of a range of times, which stands before all events of that time. */
+/** What no id is below: as the end of a range it stands before all events of its time. */
 export const NO_ID = `'00000000-0000-0000-0000-000000000000'::uuid`;
 
 /**

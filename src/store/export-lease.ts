@@ -25,9 +25,10 @@ export interface LeasedRange {
 /** A third of its term, so that a renewal may fail. */
 const RENEW_AFTER_MS = 300_000;
 const RETRY_AFTER_MS = 30_000;
-/** How long a renewal or an end may take: streams wait for the end alone. */
-const RENEWAL_TIMEOUT_MS = 10_000;
-const END_TIMEOUT_MS = 2_000;
+/** How long a stream that begins waits for a primary; it has no deadline. */
+const MAKE_TIMEOUT_MS = 10_000;
+/** How long a renewal or an end may take, which a stream waits for at its end. */
+const WRITE_TIMEOUT_MS = 2_000;
 
 /** What RetryInfo tells who found no primary to make a lease on. */
 const RETRY_DELAY_MS = 1_000;
@@ -42,7 +43,7 @@ export class ExportLease {
   readonly #store: Store;
   readonly #call: Pick<Call, 'project' | 'method'>;
   #renewAtMs: number;
-  #renewal: Promise<void> | undefined;
+  #renewal: Promise<boolean> | undefined;
 
   private constructor(
     store: Store,
@@ -65,8 +66,10 @@ export class ExportLease {
     const id = uuid();
     const { source, start, end } = range;
     const params = [call.project, id, source, start, end, call.principal];
+    const deadlineMs = Math.min(call.deadlineMs, performance.now() + MAKE_TIMEOUT_MS);
     try {
-      const { value, token } = await store.router.transaction(call, (transaction) =>
+      const bounded = { ...call, deadlineMs };
+      const { value, token } = await store.router.transaction(bounded, (transaction) =>
         transaction.run(openLease, params),
       );
       const [row] = value;
@@ -98,21 +101,23 @@ export class ExportLease {
   /** Renews it where that is due, beside the stream; one that fails is tried again. */
   keep(): void {
     if (this.#renewal !== undefined || performance.now() < this.#renewAtMs) return;
-    this.#renewal = this.#write(renewLease, RENEWAL_TIMEOUT_MS).then((isDone) => {
+    this.#renewal = this.#write(renewLease).then((isDone) => {
       this.#renewAtMs = performance.now() + (isDone ? RENEW_AFTER_MS : RETRY_AFTER_MS);
       this.#renewal = undefined;
+      return isDone;
     });
   }
 
   /** Lets retention have the range, at once where there is a primary, else by the term's end. */
   async end(): Promise<void> {
-    await this.#renewal;
-    await this.#write(endLease, END_TIMEOUT_MS);
+    // One that fails just now has told that there is no primary.
+    if ((await this.#renewal) === false) return;
+    await this.#write(endLease);
   }
 
   /** By a call of its own: the stream's may be over. Failures are told where statements are. */
-  async #write(statement: Statement<never>, timeoutMs: number): Promise<boolean> {
-    const call = systemCall({ ...this.#call, timeoutMs });
+  async #write(statement: Statement<never>): Promise<boolean> {
+    const call = systemCall({ ...this.#call, timeoutMs: WRITE_TIMEOUT_MS });
     try {
       await this.#store.router.transaction(call, (transaction) =>
         transaction.run(statement, [call.project, this.id]),

@@ -5,7 +5,7 @@
 
 import type { TimestampValue } from '../lib/timestamp.js';
 import { type Statement, statement } from '../postgres/statement.js';
-import { NO_ID } from './list-executions.sql.js';
+import { NO_ID } from './audit-pages.sql.js';
 import { IN_PROJECT } from './object-reads.sql.js';
 
 /** How many rows are given. */
@@ -46,6 +46,7 @@ function statisticsOf(name: string, ofHook: string, order: string): Statement<Ho
   return statement({
     name,
     intent: 'read',
+    plan: 'generic',
     text: `
     with recent as materialized (
       select hook_name, event_type, success, execution_time, timestamp,

@@ -1,4 +1,4 @@
-/** Events in pages: which index a filter is read by, in which order, and the tokens between pages. */
+/** Events in pages: which index gives a filter, in which order, and the tokens between pages. */
 
 import { create } from '@bufbuild/protobuf';
 import {

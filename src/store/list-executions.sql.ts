@@ -5,6 +5,7 @@
  */
 
 import { type Statement, statement } from '../postgres/statement.js';
+import { NO_ID } from './audit-pages.sql.js';
 import { EXECUTION, type ExecutionRow } from './execution-columns.js';
 import { IN_PROJECT } from './object-reads.sql.js';
 import { type CutRow, cutPage } from './page-cut.sql.js';
@@ -31,9 +32,6 @@ interface Directions {
   readonly descending: Statement<ListedExecution>;
 }
 
-/** What no id is below: it stands before all executions of its time. */
-export const NO_ID = `'00000000-0000-0000-0000-000000000000'::uuid`;
-
 /**
  * $1 project, from $2 to before $3, $4 how many at most, then the filter; behind the execution $11
  * at $10, from no more than $12 rows.
@@ -41,8 +39,11 @@ export const NO_ID = `'00000000-0000-0000-0000-000000000000'::uuid`;
  * The value of an indexed column is part of the order, as an end of the range rather than by `=`:
  * only that column's index is of this order, and the planner would take another one, and read a
  * month to find nothing, wherever it expects few rows. What bounds the time stands once more alone,
- * because partitions are pruned by it and not by a comparison of rows. The bound of the scan is a
- * parameter: with the number in sight the planner sorts all of a range that it takes for small.
+ * because partitions are pruned by it and not by a comparison of rows.
+ *
+ * The bound of the scan is a parameter, and the plan generic: with the values in sight the planner
+ * takes the range of the first hook in order for empty, whatever it holds, and would sort all of it
+ * for each page.
  */
 function directions(name: string, column = '', value = ''): Directions {
   const row = (...parts: string[]) => `(${parts.filter((part) => part !== '').join(', ')})`;
@@ -55,6 +56,7 @@ function directions(name: string, column = '', value = ''): Directions {
     return statement<ListedExecution>({
       name: `list-${name}${suffix}`,
       intent: 'read',
+      plan: 'generic',
       text: `
     with page as materialized (
       select *

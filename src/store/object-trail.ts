@@ -18,7 +18,7 @@ import { type ChangeRow, type TrailRow, trailPages } from './object-trail.sql.js
 import { requireProject } from './objects.js';
 import { openPageToken, sealPageToken } from './page-token.js';
 import type { Store } from './store.js';
-import { toVersion } from './version-row.js';
+import { toVersion } from './versions.js';
 
 const PAGE_SIZE_DEFAULT = 100;
 

@@ -2,7 +2,7 @@
 
 import { v7 as uuid } from 'uuid';
 import { RecordOutcome } from '../../gen/stowage/v1/storage_record_pb.js';
-import { StowageError } from '../errors.js';
+import { invalidField, StowageError } from '../errors.js';
 import type { TimestampValue } from '../lib/timestamp.js';
 import type { ObjectInput } from './object-input.js';
 import type { LockedObject } from './objects.sql.js';
@@ -22,7 +22,8 @@ export interface Decision {
 
 /**
  * Decides on one object.
- * @throws StowageError ALREADY_EXISTS, ETAG_MISMATCH or REVISION_MISMATCH by its precondition.
+ * @throws StowageError ALREADY_EXISTS, ETAG_MISMATCH or REVISION_MISMATCH by its precondition;
+ * INVALID_REQUEST for a live object whose latest version would be a delete marker.
  */
 export function decide(
   input: ObjectInput,
@@ -31,6 +32,10 @@ export function decide(
 ): Decision {
   const live = locked?.deleted === false ? locked : undefined;
   checkPreconditions(input, live);
+  if (locked?.deleted && locked.version_id === input.versionId) {
+    const rule = 'is that of the delete marker; leave it out, or name that of the content';
+    throw invalidField(`${input.path}.version_id`, rule);
+  }
   const changedFields = live?.changed_fields ?? [];
   if (live !== undefined && changedFields.length === 0) {
     return {

@@ -22,6 +22,9 @@ import {
 } from '../../src/client/index.js';
 import { until } from '../../src/lib/wait.js';
 import { appendRows } from '../support/append-rows.js';
+import { auditReadRows } from '../support/audit-read-rows.js';
+import { exportRows } from '../support/export-rows.js';
+import { hookRows } from '../support/hook-rows.js';
 import { failure, startService, type TestService } from '../support/service.js';
 import { versionRows } from '../support/version-rows.js';
 
@@ -323,23 +326,44 @@ const logRows = {
   },
 } satisfies Partial<Record<keyof typeof AdminService.method, Row>>;
 
+/** AuditService: its partitions and seals. */
+const retentionRows = {
+  async listPartitions({ stowage }) {
+    const { partitions } = await stowage.audit.listPartitions({ source: 1 });
+    expect(partitions).toHaveLength(3);
+  },
+  async applyRetention({ stowage }) {
+    const messages = await collect(stowage.audit.applyRetention({ source: 2, retentionDays: 90 }));
+    expect(messages.at(-1)?.summary).toMatchObject({ partitionsDropped: 0, dryRun: false });
+  },
+  async verifySeals({ stowage }) {
+    const messages = await collect(stowage.audit.verifySeals({}));
+    expect(messages.filter(({ partition }) => partition !== '')).toEqual([]);
+  },
+} satisfies Partial<Record<keyof typeof AuditService.method, Row>>;
+
 const adminRows = { ...reportRows, ...logRows, ...maintenanceRows };
 
-const keepingRows = { ...appendRows, ...versionRows };
+const keepingRows = {
+  ...appendRows,
+  ...auditReadRows,
+  ...exportRows,
+  ...versionRows,
+  ...hookRows,
+  ...retentionRows,
+};
 const rows = { ...storageRows, ...projectRows, ...clusterRows, ...adminRows, ...keepingRows };
 
 /** A row for each method of the descriptors: one that is missing has none, and fails. */
 const cases = [
-  ...[StorageService, ProjectService, ClusterService, AdminService].flatMap(
-    ({ methods }): DescMethod[] => methods,
-  ),
-  ...[AuditService, HookService, VersionService]
-    .flatMap(({ methods }): DescMethod[] => methods)
-    .filter(({ localName }) => localName in keepingRows),
-].map((method) => ({
-  name: `${method.parent.name}/${method.name}`,
-  row: rows[method.localName as never] as Row | undefined,
-}));
+  ...[StorageService, VersionService, AuditService, HookService],
+  ...[ProjectService, ClusterService, AdminService],
+]
+  .flatMap(({ methods }): DescMethod[] => methods)
+  .map((method) => ({
+    name: `${method.parent.name}/${method.name}`,
+    row: rows[method.localName as never] as Row | undefined,
+  }));
 
 describe.each(Object.entries(doors))('at %s', (door, address) => {
   it.each(cases)('$name is answered', async ({ name, row }) => {

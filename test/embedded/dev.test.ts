@@ -1,7 +1,8 @@
 // `stowage dev` dies without a word, and starts again on what it had acknowledged.
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MaintenanceState } from '../../gen/stowage/v1/admin_maintenance_pb.js';
@@ -26,6 +27,12 @@ async function storageAt({ grpc }: DevPlace, work: (client: Storage) => Promise<
 type Storage = ReturnType<typeof createClient<typeof StorageService>>;
 
 const freshness = { demand: { case: 'strong', value: true } } as const;
+
+/** Where the server says that its data lies. */
+const keyFile = () => {
+  const [, folder = ''] = /^ {2}data in (.+)$/m.exec(server.output()) ?? [];
+  return join(folder, 'secrets-key');
+};
 
 // One server for the file, which the last test kills: a start of the program takes seconds.
 let server: DevServer;
@@ -93,6 +100,16 @@ describe('stowage dev', () => {
     expect(made.join()).toContain(`password '...'`);
   });
 
+  it('makes a key for the secrets of hooks, which nobody else may read', async () => {
+    await using stowage = createStowage({ endpoints: server.grpc });
+    const hook = { hookName: 'signed', eventTypes: ['*'], secret: 'a secret of sixteen bytes' };
+    expect((await stowage.hooks.createHook({ hook })).hook?.hasSecret).toBe(true);
+    expect((await stat(keyFile())).mode & 0o777).toBe(0o600);
+    const text = (await readFile(keyFile(), 'utf8')).trim();
+    expect(Buffer.from(text, 'base64')).toHaveLength(32);
+    expect(server.output()).not.toContain(text);
+  });
+
   it('refuses a second one on the same data, and says who has it', async () => {
     const { dataDirectory } = server;
     const message = String(server.process.pid);
@@ -106,6 +123,7 @@ describe('stowage dev', () => {
     const ended = once(server.process, 'exit');
     server.process.kill('SIGKILL');
     await ended;
+    const key = await readFile(keyFile(), 'utf8');
     const killedAt = performance.now();
     server = await startDev(server);
     expect(performance.now() - killedAt).toBeLessThan(10_000);
@@ -113,5 +131,6 @@ describe('stowage dev', () => {
       const { object } = await storage.getObject({ objectKey: 'kept', freshness });
       expect(object?.revision).toBe(1n);
     });
+    expect(await readFile(keyFile(), 'utf8')).toBe(key);
   });
 });

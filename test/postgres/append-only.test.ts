@@ -1,6 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { sharedCluster } from '../support/cluster.js';
-import { createTestDatabase, type TestConnection, type TestDatabase } from '../support/database.js';
+import {
+  asLogin,
+  createTestDatabase,
+  type TestConnection,
+  type TestDatabase,
+} from '../support/database.js';
 
 const inserts: Readonly<Record<string, string>> = {
   storage_versions: `insert into storage_versions (project_id, object_key, version_id, size,
@@ -46,7 +52,8 @@ describe.each(Object.keys(inserts))('%s', (table) => {
       const [filled] = await owner.query<{ rows: boolean }>(
         `select exists (select from ${name}) as rows`,
       );
-      await expect(owner.query(`truncate ${name}`), name).rejects.toMatchObject(refusal);
+      // Without the others that refer to it a table is not even asked.
+      await expect(owner.query(`truncate ${name} cascade`), name).rejects.toMatchObject(refusal);
       if (filled?.rows !== true) continue;
       const update = owner.query(`update ${name} set ${column} = ${column}`);
       await expect(update, name).rejects.toMatchObject(refusal);
@@ -62,5 +69,54 @@ describe.each(Object.keys(inserts))('%s', (table) => {
     await owner.query(`delete from ${table}`);
     await owner.query('reset role');
     expect(await owner.query(`select from ${table}`)).toEqual([]);
+  });
+});
+
+describe('whoever logs in', () => {
+  const kept = ['storage_audit', 'storage_hooks', 'storage_versions', 'audit_seals'] as const;
+  const reader = { user: `reader_${randomUUID().slice(0, 8)}`, password: 'reader' };
+
+  beforeAll(async () => {
+    for (const table of kept) await owner.query(inserts[table] ?? 'select');
+    await owner.query(
+      `insert into audit_seals (range_start, seal_number, partition, rows, sha256)
+       values ('2020-01-01Z', 1, 'storage_audit_2020_01', 0, sha256(''))`,
+    );
+    await owner.query(
+      `create role ${reader.user} login password '${reader.password}' in role stowage_readonly`,
+    );
+  });
+
+  afterAll(() => owner.query(`drop role ${reader.user}`));
+
+  it.each([
+    ['as the service', () => database.serviceUrl ?? ''],
+    ['as a reader', () => asLogin(database.url, reader)],
+    ['as the owner of the schema', () => database.url],
+  ])('changes, removes and empties nothing %s', async (_, url) => {
+    const login = await database.connect(url());
+    for (const table of kept) {
+      const [row] = await owner.query<{ column: string; rows: number; place: string }>(
+        `select (select attname from pg_attribute
+                 where attrelid = $1::regclass and attnum = 1) as column,
+                (select count(*)::int from ${table}) as rows,
+                (select tableoid::regclass::text from ${table} limit 1) as place`,
+        [table],
+      );
+      expect(row?.rows, table).toBeGreaterThan(0);
+      for (const name of new Set([table, row?.place])) {
+        for (const text of [
+          `update ${name} set ${row?.column} = ${row?.column}`,
+          `delete from ${name}`,
+          `truncate ${name} cascade`,
+        ]) {
+          await expect(login.query(text), text).rejects.toMatchObject({ code: '42501' });
+        }
+      }
+      const [left] = await owner.query<{ rows: number }>(
+        `select count(*)::int as rows from ${table}`,
+      );
+      expect(left?.rows, table).toBe(row?.rows);
+    }
   });
 });

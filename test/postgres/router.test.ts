@@ -14,6 +14,17 @@ const settings = statement<{ project: string; principal: string; timeout: string
                 current_setting('application_name') as name`,
 });
 
+const planning = {
+  intent: 'read',
+  text: `select current_setting('plan_cache_mode') as mode`,
+} as const;
+const asPlanned = statement<{ mode: string }>({ ...planning, name: 'test-as-planned' });
+const planned = statement<{ mode: string }>({
+  ...planning,
+  name: 'test-planned-generically',
+  plan: 'generic',
+});
+
 const role = statement<{ in_recovery: boolean }>({
   name: 'test-role',
   intent: 'read',
@@ -70,6 +81,17 @@ describe('Router.run', () => {
     expect(call.served).toHaveLength(1);
     expect(call.served[0]?.by).toMatchObject({ role: 'primary', lagMs: 0 });
     expect(call.served[0]?.token).toMatch(/^[\w-]{59}$/);
+  });
+
+  it('plans without values what asks for that, and nothing behind it', async () => {
+    const modes: (string | undefined)[] = [];
+    for (const each of [asPlanned, planned, asPlanned]) {
+      const call = testCall({ freshness: { kind: 'strong' } });
+      const [row] = await fixture.router.run(each, [], call);
+      modes.push(row?.mode);
+      expect(call.served[0]?.token).toBeDefined();
+    }
+    expect(modes).toEqual(['auto', 'force_generic_plan', 'auto']);
   });
 
   it('takes reads to a standby and tells its lag', async () => {

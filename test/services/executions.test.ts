@@ -21,9 +21,12 @@ const freshness = strong;
 const hookNames = ['erp_sync', 'erp_sync2', 'mail'];
 const eventTypes = ['DOCUMENT_ARCHIVED', 'object.created', 'Größe'];
 const DAY = 86_400;
-/** Few enough that some are of several executions, over four months. */
+/**
+ * Few enough that some are of several executions, over four months; none within an hour of a whole
+ * day ago, where windows begin.
+ */
 const times = Array.from({ length: 60 }, () =>
-  secondsAgo(60 + random.below(100 * DAY), random.below(1000)),
+  secondsAgo(random.below(100) * DAY + 3600 + random.below(22 * 3600), random.below(1000)),
 );
 
 const rows: readonly Planted[] = Array.from({ length: 250 }, (_, n) => ({
@@ -184,6 +187,29 @@ describe.each(doorNames)(`executions through %s (seed ${seed})`, (door) => {
     for (const call of [hooks().listExecutions(lost), hooks().getHookStatistics(lost)]) {
       expect(await failure(call)).toMatchObject({ reason: 'PROJECT_NOT_FOUND' });
     }
+  });
+
+  it('tells at once what was logged, in a list and in both kinds of statistics', async () => {
+    const project = await newProject('logged');
+    const execution = {
+      hookName: 'erp_sync',
+      eventType: 'DOCUMENT_ARCHIVED',
+      objectKey: 'documents/invoice-2024-001.pdf',
+      executionTime: 0.342,
+      success: true,
+      response: { status: 'synced', erp_id: 'INV-2024-001' },
+    };
+    const { id } = await hooks().logExecution({ project, execution });
+    const { executions } = await hooks().listExecutions({ project, freshness });
+    expect(executions).toMatchObject([{ ...execution, id }]);
+    const { statistics } = await hooks().getHookStatistics({ project, hours: 24, freshness });
+    const times = { avgExecutionTime: 0.342, p50ExecutionTime: 0.342, p99ExecutionTime: 0.342 };
+    expect(statistics).toMatchObject([
+      { hookName: 'erp_sync', totalExecutions: 1n, successful: 1n, failed: 0n, ...times },
+    ]);
+    const { storage } = service.doors[door];
+    const all = await storage.getStatistics({ project, freshness });
+    expect(all.hookExecutions24h?.value).toBe(1n);
   });
 
   it('adds up a day by hook and kind of event', async () => {

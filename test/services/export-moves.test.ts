@@ -7,6 +7,7 @@ import { ExportExecutionsResponseSchema } from '../../gen/stowage/v1/hook_execut
 import { StreamVersionsResponseSchema } from '../../gen/stowage/v1/version_read_pb.js';
 import { until } from '../../src/lib/wait.js';
 import type { Call } from '../../src/postgres/call.js';
+import { createRouter } from '../../src/postgres/router.js';
 import type { RouterHandle } from '../../src/postgres/router-handle.js';
 import { exportEvents } from '../../src/store/export-events.js';
 import { exportExecutions } from '../../src/store/export-executions.js';
@@ -29,7 +30,7 @@ import {
   Tally,
 } from '../support/exports.js';
 import { keeping } from '../support/keeping.js';
-import { settled, startTestRouter, testCall } from '../support/router.js';
+import { settled, startTestRouter, testCall, testSettings } from '../support/router.js';
 
 /** More than a first slice has, and more bytes of it than sockets hold. */
 const PLACES = Array.from({ length: 5_200 }, (_, index) => index + 1);
@@ -182,6 +183,33 @@ describe.each(exportKinds)('$name', (kind) => {
     expect(await lease()).toMatchObject({ id: left?.id, running: false });
   });
 
+  it('goes on without a primary, where none can begin', async () => {
+    const tally = new Tally();
+    await run(() => Promise.reject(new Error('left')), { tally }).catch(() => undefined);
+    const standbys = sharedCluster().nodes.filter(({ role }) => role === 'standby');
+    const target = testSettings({ url: database.serviceUrl ?? '', nodes: standbys });
+    const lonely = createRouter(target);
+    try {
+      await lonely.start();
+      await until(() => lonely.topology().canRead, { ...WAIT, what: 'a standby is read' });
+      const store = { router: lonely, sealer: lonely.sealer, heartbeatMs: 60_000, keeping };
+      const endless = testCall({ timeoutMs: Number.POSITIVE_INFINITY });
+      for await (const message of streams[kind.table](store, endless, tally.resumeToken)) {
+        tally.add(kind, message);
+        expect(message.checkpoint?.role).toBe('standby');
+      }
+      expect(tally.summary).toMatchObject({
+        items: BigInt(tally.names.length),
+        crc32: tally.crc32,
+      });
+      expect(new Set(tally.names).size).toBeGreaterThanOrEqual(NAMES.length);
+      const begun = streams[kind.table](store, testCall({ timeoutMs: 500 }), '').next();
+      await expect(begun).rejects.toMatchObject({ reason: 'NO_PRIMARY' });
+    } finally {
+      await lonely.close();
+    }
+  });
+
   it('sends heartbeats while its rows are locked', async () => {
     const locker = await database.connect();
     await locker.query(`begin; lock table ${kind.table} in access exclusive mode`);
@@ -198,6 +226,48 @@ describe.each(exportKinds)('$name', (kind) => {
     expect(tally.summary?.items).toBe(BigInt(tally.names.length));
   });
 });
+
+it.each(exportKinds.slice(0, 2))(
+  '$name ends without a summary where something of its range has gone',
+  async ({ table }) => {
+    const gone = `update storage_partitions set dropped_at = $2
+                  where source = $1 and range_end < now()`;
+    const { token } = await router.transaction(testCall(), async () => undefined);
+    const store = { router, sealer: router.sealer, heartbeatMs: 60_000, keeping };
+    const call = testCall({ timeoutMs: Number.POSITIVE_INFINITY, tokens: [token] });
+    const tally = { summary: undefined as unknown, messages: 0 };
+    const stream = async () => {
+      for await (const message of streams[table](store, call, '')) {
+        tally.messages += 1;
+        tally.summary = message.summary;
+        if (tally.messages !== 1) continue;
+        await admin.query(gone, [table, new Date()]);
+        await untilReplayed();
+      }
+    };
+    await expect(stream()).rejects.toMatchObject({ reason: 'SNAPSHOT_EXPIRED' });
+    expect(tally.messages).toBeGreaterThan(2);
+    expect(tally.summary).toBeUndefined();
+    await admin.query(gone, [table, null]);
+  },
+);
+
+/** Resolves once every standby has what the primary has now. */
+async function untilReplayed(): Promise<void> {
+  const [row] = await admin.query<{ lsn: string }>('select pg_current_wal_lsn() as lsn');
+  for (const { url } of sharedCluster().nodes.slice(1)) {
+    const standby = await openConnection(atDatabase(url, 'postgres'));
+    const isThere = async () => {
+      const [replayed] = await standby.query<{ there: boolean }>(
+        'select pg_last_wal_replay_lsn() >= $1::pg_lsn as there',
+        [row?.lsn],
+      );
+      return replayed?.there;
+    };
+    await until(isThere, { ...WAIT, what: 'the standbys have caught up' });
+    await standby.end();
+  }
+}
 
 /** Sessions of streams that are in a transaction, on any node. */
 async function transactionsAnywhere(): Promise<number> {

@@ -145,6 +145,30 @@ describe.each(doorNames)('through %s', (door) => {
       expect(forgotten.reason).toBe('SNAPSHOT_EXPIRED');
     });
 
+    it.runIf(kind.table !== 'storage_versions').each([
+      ['is being dropped', 'dropped_at = now()'],
+      ['has lost rows', `deleted_before = now(), deleted_at = now()`],
+      ['was made anew', `made_at = now()`],
+    ])('expires where a month of its range %s', async (what, change) => {
+      const project = await projectOf(what);
+      await plant(kind, project, PLACES);
+      const tally = await begin(kind, clients(), project);
+      const write = (assignments: string) =>
+        service.sql(
+          `update storage_partitions set ${assignments}
+           where source = $1 and range_start <= now() and range_end > now()`,
+          [kind.table],
+        );
+      await write(change);
+      await service.waitUntilCaughtUp();
+      const expired = await failure(goOn(kind, clients(), project, tally));
+      expect(expired.reason).toBe('SNAPSHOT_EXPIRED');
+      // What begins now shows what there is now.
+      const again = await goOn(kind, clients(), project, new Tally());
+      again.expectWhole(NAMES);
+      await write('dropped_at = null, deleted_before = null, deleted_at = null');
+    });
+
     it('sums up nothing where there is nothing, and makes no lease without a project', async () => {
       const project = await projectOf('empty');
       const tally = await goOn(kind, clients(), project, new Tally());
@@ -154,5 +178,95 @@ describe.each(doorNames)('through %s', (door) => {
       expect(missing.reason).toBe('PROJECT_NOT_FOUND');
       expect(await leases('missing')).toEqual([]);
     });
+  });
+});
+
+describe.each(doorNames)('ExportEvents through %s', (door) => {
+  const audit = () => service.doors[door].audit;
+  const ago = (hours: number) => ({
+    seconds: BigInt(Math.floor(Date.now() / 3_600_000) - hours) * 3600n,
+    nanos: 0,
+  });
+  let project: string;
+
+  beforeAll(async () => {
+    project = await newProject(`filters-${door.toLowerCase()}`);
+    const [audited] = exportKinds;
+    if (audited === undefined) throw new Error('there are kinds');
+    // The months.
+    await plant(audited, project, []);
+    await service.sql(
+      `insert into storage_audit (project_id, timestamp, id, user_id, username, action, object_key,
+         version_id, success, correlation_id, ip_address, metadata)
+       select $1, date_trunc('hour', now()) - n * interval '1 hour',
+         ('00000000-0000-0000-0000-' || lpad(n::text, 12, '0'))::uuid, 'u' || n % 3, 'Å' || n % 4,
+         'A' || n % 5, 'k/' || n % 7 || '/x', 'v' || n % 2, n % 2 = 0, 'c' || n / 10,
+         '10.0.0.1', jsonb_build_object('part', n % 6)
+       from generate_series(0, 799) as n`,
+      [project],
+    );
+  });
+
+  const all = Array.from({ length: 800 }, (_, n) => 799 - n);
+  const filters: readonly (readonly [string, object, (n: number) => boolean])[] = [
+    ['a user', { userId: 'u1' }, (n) => n % 3 === 1],
+    ['a name', { username: 'Å2' }, (n) => n % 4 === 2],
+    ['an action', { action: 'A3' }, (n) => n % 5 === 3],
+    ['a key', { objectKey: 'k/4/x' }, (n) => n % 7 === 4],
+    ['a prefix', { keyPrefix: 'k/5' }, (n) => n % 7 === 5],
+    ['a version and a failure', { versionId: 'v1', success: false }, (n) => n % 2 === 1],
+    ['a correlation id', { correlationId: 'c7' }, (n) => n >= 70 && n < 80],
+    ['metadata of a user', { userId: 'u0', metadataFilter: { part: 3 } }, (n) => n % 6 === 3],
+    ['an action and a key', { action: 'A0', objectKey: 'k/0/x' }, (n) => n % 35 === 0],
+    ['a range', { startTime: ago(700), endTime: ago(300) }, (n) => n <= 700 && n > 300],
+    ['an empty range', { startTime: ago(30), endTime: ago(30) }, () => false],
+  ];
+
+  it.each(filters)('gives the events of %s, in the order of time', async (_, filter, matches) => {
+    // What is done through the service is audited too, and has no address of ours.
+    const found: number[] = [];
+    for await (const { events } of audit().exportEvents({ project, filter })) {
+      const ours = events.filter(({ id }) => id.startsWith('00000000-'));
+      found.push(...ours.map(({ id }) => Number(id.slice(24))));
+      for (const { ipAddress } of ours) expect(ipAddress).toBe('10.0.0.1');
+    }
+    expect(found).toEqual(all.filter(matches));
+  });
+
+  it('refuses a filter that asks for too much', async () => {
+    const collect = async (filter: object) => {
+      for await (const _ of audit().exportEvents({ project, filter }));
+    };
+    for (const filter of [
+      { metadataFilter: { part: 3 } },
+      { objectKey: 'k', keyPrefix: 'k' },
+      { startTime: ago(1), endTime: ago(2) },
+    ]) {
+      expect((await failure(collect(filter))).reason).toBe('INVALID_REQUEST');
+    }
+  });
+
+  it('goes on where what has gone is before its range', async () => {
+    const filter = { startTime: ago(500) };
+    let resumeToken = '';
+    let items = 0;
+    for await (const message of audit().exportEvents({ project, filter })) {
+      ({ resumeToken } = message);
+      items += message.events.length;
+      if (items > 0) break;
+    }
+    await service.sql(
+      `update storage_partitions
+       set deleted_at = now(), deleted_before = now() - interval '600 hours'
+       where source = 'storage_audit'`,
+    );
+    await service.waitUntilCaughtUp();
+    let whole: bigint | undefined;
+    for await (const message of audit().exportEvents({ project, filter, resumeToken })) {
+      items += message.events.length;
+      whole = message.summary?.items;
+    }
+    expect(items).toBeGreaterThanOrEqual(501);
+    expect(whole).toBe(BigInt(items));
   });
 });

@@ -159,7 +159,8 @@ function anyRequest(from: Random): Request {
   return {
     filter: { ...filter, ...(metadataFilter === undefined ? {} : { metadataFilter }) },
     orderBy: from.pick([...orders, ...byKey]),
-    pageSize: from.pick([1, 3, 20, 150, 0]),
+    // Small pages of everything would be hundreds of calls.
+    pageSize: from.pick(isNarrow ? [1, 3, 20, 150, 0] : [20, 150, 0]),
   };
 }
 
@@ -307,28 +308,31 @@ describe.each(doorNames)('events through %s', (door) => {
 
   it("answer the source document's questions: a key's log, and a user's of 7 days", async () => {
     const project = await makeProject(service, `document-${door.toLowerCase()}`);
-    const now = Date.now() * 1000;
-    const invoice = 'documents/invoice-2024-001.pdf';
-    const user = { userId: 'user123', username: 'john@example.com', ipAddress: '192.168.1.100' };
-    await insertEvents(
-      service,
-      [
-        { id: randomUUID(), micros: now - DAY, action: 'DOWNLOAD', objectKey: invoice, ...user },
-        { id: randomUUID(), micros: now - 8 * DAY, action: 'UPLOAD', objectKey: invoice, ...user },
-        { id: randomUUID(), micros: now, action: 'UPLOAD', objectKey: 'documents/report.pdf' },
-      ],
+    const daysAgo = (days: number) => timeOfMicros(Date.now() * 1000 - days * DAY);
+    const objectKey = 'documents/invoice-2024-001.pdf';
+    const user = { userId: 'user123', username: 'john@example.com' };
+    const log = { objectKey, ...user, ipAddress: '192.168.1.100', userAgent: 'Mozilla/5.0...' };
+    await audit().appendEvents({
       project,
-    );
+      events: [
+        { ...log, action: 'DOWNLOAD', timestamp: daysAgo(1), success: true },
+        { ...log, action: 'UPLOAD', timestamp: daysAgo(8) },
+        { action: 'UPLOAD', objectKey: 'documents/report.pdf' },
+      ],
+    });
     const ask = async (filter: Filter, pageSize: number) =>
       (await audit().listEvents({ project, filter, pageSize, freshness: strong })).events;
-    expect(await ask({ objectKey: invoice }, 100)).toMatchObject([
-      { action: 'DOWNLOAD', ...user, success: true },
-      { action: 'UPLOAD', ...user },
+    expect(await ask({ objectKey }, 100)).toMatchObject([
+      { action: 'DOWNLOAD', ...log, success: true },
+      { action: 'UPLOAD', ...log, success: true },
     ]);
-    const startTime = timeOfMicros(now - 7 * DAY);
-    expect(await ask({ userId: 'user123', startTime }, 1000)).toMatchObject([
+    const startTime = daysAgo(7);
+    expect(await ask({ userId: user.userId, startTime }, 1000)).toMatchObject([
       { action: 'DOWNLOAD' },
     ]);
+    const { userId } = user;
+    const activity = await audit().getUserActivity({ project, userId, freshness: strong });
+    expect(activity).toMatchObject({ events: 1n, actions: [{ action: 'DOWNLOAD' }] });
   });
 });
 

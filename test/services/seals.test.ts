@@ -104,6 +104,21 @@ async function tamper(text: string, values: readonly unknown[]): Promise<void> {
   await service.sql('reset session_replication_role');
 }
 
+/** A router of a server that something happens to once, when it has read a month. */
+function behindReading(happen: () => Promise<unknown>): Router {
+  let hasHappened = false;
+  return {
+    run: (...args) => router.run(...args),
+    transaction: (...args) => router.transaction(...args),
+    async *stream(...args) {
+      const served = yield* router.stream(...args);
+      if (!hasHappened) await happen();
+      hasHappened = true;
+      return served;
+    },
+  };
+}
+
 async function verified(
   messages: AsyncIterable<VerifySealsResponse>,
 ): Promise<VerifySealsResponse[]> {
@@ -211,20 +226,25 @@ describe('a seal', () => {
     const month = await oldMonth(15, 10);
     await seal(month);
     await insertLate(month.starts);
-    let isLate = false;
-    const late: Router = {
-      run: (...args) => router.run(...args),
-      transaction: (...args) => router.transaction(...args),
-      async *stream(...args) {
-        const served = yield* router.stream(...args);
-        if (!isLate) await insertLate(dayOf(month, 2));
-        isLate = true;
-        return served;
-      },
-    };
+    const late = behindReading(() => insertLate(dayOf(month, 2)));
     expect(await seal(month, 2, late)).toMatchObject([{ rows: 10 }, { rows: 11 }]);
     expect(await noteCount()).toBe(1);
     expect(await seal(month, 3)).toMatchObject([{ rows: 10 }, { rows: 11 }, { rows: 12 }]);
+    expect(await noteCount()).toBe(0);
+  });
+});
+
+describe('a server', () => {
+  it('adds no older seal behind one that another has made meanwhile', async () => {
+    const month = await oldMonth(15, 10);
+    await seal(month);
+    await insertLate(month.starts);
+    const slower = behindReading(async () => {
+      await insertLate(dayOf(month, 2));
+      await seal(month, 2);
+    });
+    await sealMonthsJob({ router: slower, keeping }).run(NEVER);
+    expect(await sealsOf(month)).toMatchObject([{ rows: 10 }, { rows: 12 }]);
     expect(await noteCount()).toBe(0);
   });
 });

@@ -68,7 +68,8 @@ describe.each(doorNames)('removals of versions through %s', (door) => {
 
   const changesOf = async (objectKey: string, count: number) => {
     const rows = await service.sql<{ told: string }>(
-      `select concat_ws(' ', kind, revision, version_id, array_to_string(changed_fields, ',')) as told
+      `select concat_ws(' ', kind, revision, version_id,
+         array_to_string(changed_fields, ',')) as told
        from storage_changes where object_key = $1 order by seq desc limit $2`,
       [objectKey, count],
     );
@@ -306,6 +307,18 @@ describe.each(doorNames)('removals of versions through %s', (door) => {
       });
       expect(await historyOf(objectKey)).toEqual(['v2*', 'v1']);
     });
+  });
+
+  it('an object cannot be recorded as the deletion of itself', async () => {
+    const objectKey = await recordVersions('echo', 1);
+    await markerOf(objectKey);
+    const deleted = await objectOf(objectKey);
+    if (deleted === undefined) throw new Error('the object is gone');
+    const refused = await failure(clients().storage.recordObject({ object: deleted }));
+    expect(refused.violations).toMatchObject([{ field: 'object.version_id' }]);
+    const object = { ...deleted, versionId: '' };
+    const { object: again } = await clients().storage.recordObject({ object });
+    expect(await historyOf(objectKey)).toEqual([`${again?.versionId}*`, '-', 'v1']);
   });
 
   it('a move leaves the history with the source, and makes one at the destination', async () => {

@@ -55,7 +55,8 @@ describe.each(doorNames)('versions through %s', (door) => {
   /** The last changes of a key. */
   const changesOf = (objectKey: string, count: number) =>
     service.sql(
-      `select kind, revision::int, version_id as version, array_to_string(changed_fields, ',') as fields
+      `select kind, revision::int, version_id as version,
+         array_to_string(changed_fields, ',') as fields
        from (select * from storage_changes where object_key = $1 order by seq desc limit $2) as last
        order by seq`,
       [objectKey, count],

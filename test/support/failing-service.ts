@@ -16,6 +16,7 @@ export interface FailingService {
   readonly storage: Clients['storage'];
   /** Calls as they are: no request id and no token that the test does not set. */
   readonly plain: Clients['storage'];
+  readonly audit: Clients['audit'];
   readonly cluster: Clients['cluster'];
   /** What the server's metrics tell now. */
   figures(): Promise<Figures>;
@@ -130,6 +131,10 @@ class HookedService implements FailingService {
 
   get plain(): Clients['storage'] {
     return this.#there.server.doors.HTTP.storage;
+  }
+
+  get audit(): Clients['audit'] {
+    return this.#there.server.doors.HTTP.audit;
   }
 
   get cluster(): Clients['cluster'] {

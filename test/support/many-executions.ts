@@ -4,7 +4,7 @@ import type { TestConnection } from './database.js';
 import { fillTables } from './filled-tables.js';
 
 /** Months that executions are in, the present one among them. */
-export const MONTHS_FILLED = 4;
+const MONTHS_FILLED = 4;
 
 /**
  * Fills `storage_hooks` in the project `default`, evenly over the last `MONTHS_FILLED` months to
@@ -33,4 +33,8 @@ const filled = `
     case when n % 7 = 0 then 'no answer' end, jsonb_build_object('status', 'synced'),
     jsonb_build_object('n', n), 'order-' || n / 10
   from generate_series(0, $1::int - 1) as n,
-    (select date_trunc('month', now() - interval '${MONTHS_FILLED - 1} months') as since) as month`;
+    (
+      select (
+        date_trunc('month', now() at time zone 'UTC') - interval '${MONTHS_FILLED - 1} months'
+      ) at time zone 'UTC' as since
+    ) as month`;

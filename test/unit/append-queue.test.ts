@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { StowageError } from '../../src/errors.js';
 import { type Deferred, deferred } from '../../src/lib/deferred.js';
@@ -42,7 +41,9 @@ function open(limits?: Partial<QueueLimits>, blame: Sender<Row>['blame'] = () =>
 
 /** Long enough for all that needs no answer. */
 async function settle(): Promise<void> {
-  for (let turn = 0; turn < 4; turn += 1) await setImmediate();
+  for (let turn = 0; turn < 4; turn += 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 /** Answers each batch as soon as it is sent. */

@@ -162,13 +162,15 @@ const text = (value: string) => ({ case: 'stringValue', value }) as const;
 describe('stowage version prune', () => {
   /** Two commits; what was asked is noted. */
   function pruning() {
-    const asked: { dryRun: boolean; requestId: string }[] = [];
+    const asked: { dryRun: boolean; requestId: string; resumeToken: string }[] = [];
     const handlers: KeepingHandlers = {
       pruneVersions(request) {
         asked.push(request);
         const isFirst = asked.filter(({ dryRun }) => !dryRun).length === 1;
         const counted = { versions: 1_200n, objects: 3n, bytes: 5_000n };
-        return request.dryRun ? counted : { versions: 600n, objects: 2n, bytes: 9n, more: isFirst };
+        const resumeToken = isFirst ? 'on' : '';
+        const pruned = { versions: 600n, objects: 2n, bytes: 9n, more: isFirst, resumeToken };
+        return request.dryRun ? counted : pruned;
       },
     };
     return { asked, handlers };
@@ -182,6 +184,7 @@ describe('stowage version prune', () => {
     expect(stdout).toBe('1,200 versions deleted (18 B of content)\n');
     expect(asked).toHaveLength(2);
     expect(new Set(asked.map(({ requestId }) => requestId)).size).toBe(2);
+    expect(asked.map(({ resumeToken }) => resumeToken)).toEqual(['', 'on']);
   });
 
   it('asks on a terminal and names what would go', async () => {

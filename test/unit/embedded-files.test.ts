@@ -19,6 +19,7 @@ import { copyBinaries } from '../../src/embedded/binaries-copy.js';
 import { makeMissingLinks, missingLinks } from '../../src/embedded/binaries-links.js';
 import { locateDataFolder, openDataFolder } from '../../src/embedded/data-folder.js';
 import { copyTree, giveTree, readOwned, replaceFile } from '../../src/embedded/files.js';
+import { keptKey } from '../../src/embedded/kept-key.js';
 import { acquireLock } from '../../src/embedded/lock.js';
 import { listNodeFolders, readState, writeState } from '../../src/embedded/state.js';
 
@@ -257,4 +258,25 @@ describe('cluster state', () => {
       message: expect.stringContaining('cluster.json'),
     });
   });
+});
+
+describe('keptKey', () => {
+  it('makes a key once, and keeps it from others', async () => {
+    const file = join(folder, 'key');
+    const key = await keptKey(file);
+    expect(key).toHaveLength(32);
+    expect(await keptKey(file)).toEqual(key);
+    expect((await lstat(file)).mode & 0o777).toBe(0o600);
+    expect(await keptKey(join(folder, 'another'))).not.toEqual(key);
+  });
+
+  it.each(['', 'AAAA', `${'A'.repeat(42)}B=`, 'not Base64'])(
+    'refuses a file that holds %j, and leaves it',
+    async (text) => {
+      const file = join(folder, 'key');
+      await writeFile(file, text);
+      await expect(keptKey(file)).rejects.toMatchObject({ reason: 'DATA_BROKEN' });
+      expect(await readFile(file, 'utf8')).toBe(text);
+    },
+  );
 });

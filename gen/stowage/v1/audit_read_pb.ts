@@ -67,7 +67,8 @@ export type ListEventsRequest = Message<"stowage.v1.ListEventsRequest"> & {
   /**
    * `timestamp desc`, `timestamp`, or, only with a key_prefix and none of user_id, action and
    * correlation_id, `object_key` or `object_key desc`; what is equal is in the order of time and
-   * id. Empty: `object_key` where that may be, else `timestamp desc`. At most 64 bytes.
+   * id, in the same direction. Empty: `object_key` where that may be, else `timestamp desc`. At
+   * most 64 bytes.
    *
    * @generated from field: string order_by = 6;
    */

@@ -138,7 +138,9 @@ export const TrailEntrySchema: GenMessage<TrailEntry> = /*@__PURE__*/
  */
 export type ListObjectTrailResponse = Message<"stowage.v1.ListObjectTrailResponse"> & {
   /**
-   * In the order of time; of one time the changes first, then versions, then events.
+   * In the order of time; of one time the changes first, then versions, then events; the other way
+   * round in `time desc`. Versions are in the order in which they were recorded: one whose
+   * transaction began before that of the version before it stands right behind that one.
    *
    * @generated from field: repeated stowage.v1.TrailEntry entries = 1;
    */

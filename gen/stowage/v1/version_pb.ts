@@ -59,15 +59,17 @@ export type ObjectVersion = Message<"stowage.v1.ObjectVersion"> & {
   contentType: string;
 
   /**
-   * When the content changed, in microseconds, in the years 1 to 9999. Left out: now.
+   * When the content changed, in microseconds, in the years 1 to 9999. Left out: now. Of a restored
+   * version: that of the one it restored.
    *
    * @generated from field: google.protobuf.Timestamp last_modified = 6;
    */
   lastModified?: Timestamp | undefined;
 
   /**
-   * Whether it is the object's latest version. Of a version to record: make it so, and the object
-   * has its size, etag, type, time and metadata from then on.
+   * Whether it is the object's latest version: of a deleted object its delete marker is. Of a
+   * version to record: make it so, and the object has its size, etag, type, time and metadata from
+   * then on.
    *
    * @generated from field: bool is_latest = 7;
    */
@@ -117,7 +119,7 @@ export type ObjectVersion = Message<"stowage.v1.ObjectVersion"> & {
   restoredFrom: string;
 
   /**
-   * Output: when it was recorded.
+   * Output: when it was recorded; the order of a key's versions is that of their recording.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 14;
    */

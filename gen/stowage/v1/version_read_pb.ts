@@ -354,7 +354,9 @@ export const VersionDifferenceSchema: GenMessage<VersionDifference> = /*@__PURE_
  */
 export type DiffVersionsResponse = Message<"stowage.v1.DiffVersionsResponse"> & {
   /**
-   * In byte order of their paths; lists are compared as wholes. Empty: they do not differ.
+   * In byte order of their paths; lists are compared as wholes, and so is the metadata, as the path
+   * `metadata`, where more than 1000 paths of it differ or they are longer than 256 KiB. Empty:
+   * they do not differ.
    *
    * @generated from field: repeated stowage.v1.VersionDifference differences = 1;
    */

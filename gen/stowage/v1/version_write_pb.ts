@@ -40,7 +40,9 @@ export type RecordVersionRequest = Message<"stowage.v1.RecordVersionRequest"> & 
   requestId: string;
 
   /**
-   * The version.
+   * The version. With the id of a version that the object has it must have its size and etag, and
+   * all else that is given of content_type, last_modified, created_by and metadata, or it is
+   * ALREADY_EXISTS; is_latest, comment and tags then have no effect.
    *
    * @generated from field: stowage.v1.ObjectVersion version = 3;
    */
@@ -243,8 +245,9 @@ export const RestoreVersionRequestSchema: GenMessage<RestoreVersionRequest> = /*
  */
 export type RestoreVersionResponse = Message<"stowage.v1.RestoreVersionResponse"> & {
   /**
-   * A new version with the content and the metadata of the restored one, which restored_from names;
-   * it is the latest. A deleted object lives again.
+   * A new version, made by the caller, with the size, etag, type, time and metadata of the restored
+   * one, which restored_from names, and none of its tags; it is the latest, and the object has what
+   * it has. A deleted object lives again.
    *
    * @generated from field: stowage.v1.ObjectVersion version = 1;
    */
@@ -323,8 +326,10 @@ export const DeleteVersionRequestSchema: GenMessage<DeleteVersionRequest> = /*@_
  */
 export type DeleteVersionResponse = Message<"stowage.v1.DeleteVersionResponse"> & {
   /**
-   * The object's latest version now. Where the latest was deleted, the newest of those left: the
-   * object has its content and metadata again, or is deleted where it is a delete marker.
+   * The object's latest version now. Where the latest was deleted, the one of those left that was
+   * recorded last: the object has its size, etag, type, time and metadata and lives, or is deleted
+   * as of now where it is a delete marker. To delete an object's only delete marker is to take its
+   * deletion back.
    *
    * @generated from field: string version_id = 1;
    */

@@ -62,8 +62,8 @@ function pruneAll(prune: Prune): Promise<boolean> {
   const { client, options, shell, done } = prune;
   const names = { command: 'version', done: 'deleted', server: options.server, shell };
   return withLongWork(names, async (work) => {
-    for (;;) {
-      const request = { ...requestOf(prune), requestId: randomUUID() };
+    for (let resumeToken = ''; ; ) {
+      const request = { ...requestOf(prune), requestId: randomUUID(), resumeToken };
       const answer = await work.call((call) => client.pruneVersions(request, call));
       done.versions += answer.versions;
       done.objects += answer.objects;
@@ -71,6 +71,7 @@ function pruneAll(prune: Prune): Promise<boolean> {
       work.counter.show(Number(done.versions));
       if (!answer.more) return true;
       if (work.isStopped) return false;
+      resumeToken = answer.resumeToken;
     }
   });
 }

@@ -10,7 +10,7 @@ comment on column storage_versions.former_version_id is
   'Of a delete marker: the latest version before it; empty: recorded before markers named it';
 
 -- Newest first, page by page, and all versions of a prefix, key by key.
-create index storage_versions_seq on storage_versions (project_id, object_key, seq);
+create index storage_versions_seq on storage_versions (project_id, object_key, seq desc);
 
 -- Apart from the facts, which stay append-only. Most versions have no row here, so recording pays
 -- nothing for them; with its version the row leaves, whoever deletes that.

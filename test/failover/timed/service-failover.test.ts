@@ -320,9 +320,13 @@ describe('A server in the midst of COMMIT', () => {
     const { primary, standbys } = nodes.cluster;
     await nodes.holdCommits();
     const request = requestFor('alone', randomUUID());
-    // The repeat finds the stored answer, and must not tell it as durable before it is.
-    for (const _ of ['the commit', 'its repeat']) {
-      const refused = failure(test.plain.recordObject(request, LONG));
+    const timestamp = { seconds: BigInt(Math.floor(Date.now() / 1000)), nanos: 0 };
+    const event = { id: randomUUID(), timestamp, action: 'ALONE' };
+    const record = () => test.plain.recordObject(request, LONG);
+    const append = () => test.audit.appendEvent({ event }, LONG);
+    // The repeat finds what is there, and must not tell it as durable before it is.
+    for (const call of [record, record, append, append]) {
+      const refused = failure(call());
       await nodes.untilWaiting(primary.name, 'SyncRep');
       await nodes.cancelHeldCommits();
       expect(await refused).toMatchObject({
@@ -331,7 +335,8 @@ describe('A server in the midst of COMMIT', () => {
       });
     }
     for (const { name } of standbys) await nodes.cluster.repoint(name, primary.name);
-    expect((await test.plain.recordObject(request, LONG)).object?.revision).toBe(1n);
+    expect((await record()).object?.revision).toBe(1n);
+    expect((await append()).id).toBe(event.id);
     await nodes.releaseCommits();
     expect(await historyOf('alone')).toEqual(once);
   });
