@@ -277,8 +277,8 @@ describe('stowage audit retain', () => {
     const { exitCode, stdout, stderr } = await runKeeping(handlers, line, terminal);
     expect(exitCode).toBe(0);
     expect(stderr).toContain(
-      'Remove audit events of all projects from before 2024-01-01T00:00:00Z: 2 partitions with ' +
-        '~1,200 rows, and 7 rows of another, for good? [y/N]',
+      'Remove audit events of all projects from before 2024-01-01T00:00:00Z: 2 partitions ' +
+        '(~1,200 rows, 2.0 KiB) and 7 rows of another, for good? [y/N]',
     );
     expect(asked).toEqual([true, false]);
     expect(linesOf(stdout)).toEqual([

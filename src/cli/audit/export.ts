@@ -140,15 +140,25 @@ async function tell(file: string, { items, bytes }: Tally, json: boolean, shell:
 
 const goOn = 'The same command goes on where this one stopped, for some minutes.';
 
+/** What a run leaves. */
+interface Left {
+  canGoOn: boolean;
+}
+
 /** What a failure leaves of a file. */
-function explain(file: string, { retry, reason }: CallError): readonly string[] {
-  if (file === '-') return [];
+function explain(file: string, left: Left, { retry, reason }: CallError): readonly string[] {
+  if (file === '-' || !left.canGoOn) return [];
   const isOver = retry === 'begin_again' || reason === 'RESUME_TOKEN_MISMATCH';
   if (isOver) return [`${escapeText(file)}.part cannot be finished: --restart begins anew.`];
   return reason === undefined || retry !== 'never' ? [goOn] : [];
 }
 
-async function exportTo(client: AuditClient, file: string, options: ExportOptions, shell: Shell) {
+async function exportTo(
+  client: AuditClient,
+  file: string,
+  options: ExportOptions,
+  { shell, left }: { readonly shell: Shell; readonly left: Left },
+): Promise<void> {
   const { project, json, server } = options;
   const opened = await openTarget(file, options, shell);
   const { target, tally } = opened;
@@ -171,11 +181,11 @@ async function exportTo(client: AuditClient, file: string, options: ExportOption
     await target.finish();
   } catch (error) {
     await target.reached(run.tally, true);
+    left.canGoOn = run.tally.resumeToken !== '' && file !== '-';
     if (!signal.aborted) throw error;
     shell.exitCode = interruptedExitCode;
     line.stop();
-    const left = file === '-' || run.tally.resumeToken === '' ? '' : ` ${goOn}`;
-    shell.stderr.write(`Stopped before the end.${left}\n`);
+    shell.stderr.write(`Stopped before the end.${left.canGoOn ? ` ${goOn}` : ''}\n`);
     return;
   } finally {
     await target.close();
@@ -199,11 +209,14 @@ export function exportCommand({ defaults, shell }: Surroundings): Command {
     );
   return withObjectOptions(withFilter(command), defaults).action(
     async (file: string, options: ExportOptions) => {
+      const left: Left = { canGoOn: false };
       const caller = {
         ...{ name: 'audit', options, defaults, shell },
-        explain: (error: CallError) => explain(file, error),
+        explain: (error: CallError) => explain(file, left, error),
       };
-      await callService(AuditService, caller, (client) => exportTo(client, file, options, shell));
+      await callService(AuditService, caller, (client) =>
+        exportTo(client, file, options, { shell, left }),
+      );
     },
   );
 }

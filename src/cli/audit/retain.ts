@@ -119,15 +119,20 @@ async function retain(run: Run): Promise<void> {
   const { options, shell } = run;
   if (options.dryRun || options.yes) return applyShown(run, options.dryRun);
   const found = await apply(run, true, async () => undefined);
-  const { partitionsDropped, rowsDropped, rowsDeleted } = found;
+  const { partitionsDropped, rowsDropped, bytesDropped, rowsDeleted } = found;
   if (partitionsDropped === 0 && rowsDeleted === 0n) {
     await print(shell.stdout, `Nothing is from before ${exactTime(found.before)}.\n`);
     return;
   }
-  const what =
-    `${nouns[options.source]} of all projects from before ${exactTime(found.before)}: ` +
-    `${formatPlural(partitionsDropped, 'partition', 'partitions')} with ` +
-    `~${rowsText(rowsDropped)}, and ${rowsText(rowsDeleted)} of another`;
+  const partitions = formatPlural(partitionsDropped, 'partition', 'partitions');
+  const parts = [
+    ...(partitionsDropped > 0
+      ? [`${partitions} (~${rowsText(rowsDropped)}, ${formatBytes(bytesDropped)})`]
+      : []),
+    ...(rowsDeleted > 0n ? [`${rowsText(rowsDeleted)} of another`] : []),
+  ];
+  const before = `from before ${exactTime(found.before)}`;
+  const what = `${nouns[options.source]} of all projects ${before}: ${parts.join(' and ')}`;
   if (await confirm(shell, `Remove ${what}, for good?`)) return applyShown(run, false);
   shell.stderr.write('Nothing is removed.\n');
   shell.exitCode = failedExitCode;
