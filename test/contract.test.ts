@@ -94,11 +94,11 @@ function hasBound(field: DescField): boolean {
   }
 }
 
-/** The text of every test, this one left out. */
+/** The text of every test, this one left out; rows of tables of tests are in files of their own. */
 function testTexts(): string {
   const root = import.meta.dirname;
   return readdirSync(root, { recursive: true, encoding: 'utf8' })
-    .filter((path) => path.endsWith('.test.ts') && path !== 'contract.test.ts')
+    .filter((path) => /(?:\.test|-rows)\.ts$/.test(path) && path !== 'contract.test.ts')
     .map((path) => readFileSync(join(root, path), 'utf8'))
     .join('\n');
 }
