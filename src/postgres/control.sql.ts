@@ -94,13 +94,14 @@ export const begin = statement<never>({
 });
 
 /**
- * Precedes COMMIT: a commit that waits for a standby may outlast the caller's deadline, and the
- * server itself ends the wait, so that no backend is left behind. Parameter: milliseconds.
+ * Ahead of a COMMIT that travels alone: a session that ended before it answered this has not begun
+ * COMMIT. (A statement timeout that is set here is no bound on it: measured, PostgreSQL ends the
+ * timer before it commits.)
  */
-export const commitTimeout = statement<Record<string, string>>({
-  name: 'commit-timeout',
+export const aheadOfCommit = statement<Record<string, never>>({
+  name: 'ahead-of-commit',
   intent: 'readPrimary',
-  text: `select set_config('statement_timeout', $1, true)`,
+  text: 'select',
 });
 
 /** Begins a unit that only reads, on any node, where the session's defaults are anybody's. */

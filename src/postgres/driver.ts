@@ -27,6 +27,7 @@ export interface DriverConnection extends EventEmitter {
     readonly binary?: boolean;
   }): void;
   execute(message: { readonly rows: number }): void;
+  flush(): void;
   close(message: { readonly type: 'S'; readonly name: string }): void;
   sync(): void;
 }

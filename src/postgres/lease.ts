@@ -57,6 +57,8 @@ export class Lease {
   #isBroken = false;
   /** The unit that is under way; a caller may release without having awaited it. */
   #running: Promise<unknown> | undefined;
+  /** The last one that ran to its end. */
+  #uncancelled: Unit | undefined;
   /** The end of an interrupted unit; the connection is busy until then. */
   #draining: Promise<void> | undefined;
 
@@ -96,23 +98,34 @@ export class Lease {
   }
 
   /**
-   * Runs a unit that nothing may cancel. After `timeoutMs` without an answer the connection is
-   * destroyed. Never throws: what went wrong stands beside the steps that were completed before.
+   * Runs a unit that no limits end. What takes longer than `timeoutMs` is cancelled at the server,
+   * bounded; no timeout of the server's own covers COMMIT. Never throws: what went wrong stands
+   * beside the steps that were completed before.
    */
   async runToEnd(steps: readonly Step[], timeoutMs: number): Promise<Observed> {
     assert(!this.#isReleased && this.#draining === undefined, 'the lease is not in use');
-    return this.#runToEnd(steps, timeoutMs);
+    return this.#runToEnd(steps, timeoutMs, (done) => this.#drain(done));
   }
 
-  async #runToEnd(steps: readonly Step[], timeoutMs: number): Promise<Observed> {
+  /** Steps that were completed so far of the unit that runs to its end. */
+  get completed(): number {
+    return this.#uncancelled?.results.length ?? 0;
+  }
+
+  async #runToEnd(
+    steps: readonly Step[],
+    timeoutMs: number,
+    end: (done: Promise<unknown>) => unknown,
+  ): Promise<Observed> {
     const unit = this.unit(steps);
+    this.#uncancelled = unit;
     const notices: Notice[] = [];
     const onNotice = (notice: Notice) => notices.push(notice);
     this.client.on('notice', onNotice);
     let error: unknown;
     try {
       this.submit(unit);
-      if (!(await settlesWithin(unit.done, timeoutMs))) this.#break();
+      if (!(await settlesWithin(unit.done, timeoutMs))) await end(unit.done);
       await unit.done;
     } catch (caught) {
       error = caught;
@@ -171,6 +184,7 @@ export class Lease {
     const { error } = await this.#runToEnd(
       [{ statement: rollback, params: [] }],
       ROLLBACK_TIMEOUT_MS,
+      () => this.#break(),
     );
     if (error !== undefined) this.#break();
   }

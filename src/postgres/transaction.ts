@@ -8,9 +8,9 @@ import { StowageError } from '../errors.js';
 import { type Limits, within } from '../lib/interruption.js';
 import type { Call } from './call.js';
 import {
+  aheadOfCommit,
   begin,
   commit,
-  commitTimeout,
   type Identity,
   readPosition,
   writeScopeOfStarted,
@@ -30,13 +30,10 @@ import type { Statement } from './statement.js';
 import type { Step } from './unit.js';
 
 /**
- * How long the server may wait in COMMIT for a standby. It then ends the wait by itself: the commit
+ * How long the server may wait in COMMIT for a standby. The wait is then cancelled: the commit
  * stands, on the primary alone.
  */
 const COMMIT_TIMEOUT_MS = 30_000;
-
-/** How much longer the connection is kept for the answer to COMMIT. */
-const COMMIT_ANSWER_MARGIN_MS = 5_000;
 
 /** How long a caller whose limits are reached still waits for the answer to its COMMIT. */
 const COMMIT_GRACE_MS = 1_000;
@@ -85,6 +82,8 @@ export class LeasedTransaction implements Transaction {
   #failure: StowageError | undefined;
   /** Flushed after the commit; undefined: it has not committed. */
   #committedAt: bigint | undefined;
+  /** The unit that COMMIT is in, which may outlast the call. */
+  #ending: Promise<Observed> | undefined;
 
   constructor(lease: Lease, options: TransactionOptions) {
     this.#lease = lease;
@@ -114,29 +113,34 @@ export class LeasedTransaction implements Transaction {
       if (!isStillPrimary()) throw new StaleRoute('given_up', route);
       // The server looks at what `run` looks at between two round trips.
       const opening = this.#opening(route.startedAt);
-      const steps = [...opening, step, ...committing];
+      const steps = [...opening, { ...step, isAnsweredAtOnce: true }, ...committing];
       const observed = await this.#orCancelled(steps);
-      this.#committedAt = this.#read(observed, steps.length - 2);
+      const lsn = this.#read(observed, steps.length - 2);
       // The statement may have waited for long: what was not lost yet may be by now.
       if (!isStillPrimary()) throw new StowageError('COMMIT_OUTCOME_UNKNOWN');
+      this.#committedAt = lsn;
       return (observed.results[opening.length]?.rows ?? []) as Row[];
     });
   }
 
   /**
-   * Runs a unit that ends in COMMIT. Where the limits are reached it is cancelled, by the server
-   * itself if need be: either nothing is done, or the answer tells that the commit stands.
+   * Runs a unit that ends in COMMIT. Where the limits are reached before that is under way it is
+   * cancelled: nothing is done then, or, where it was just about to be, the answer tells of it.
    */
   async #orCancelled(steps: readonly Step[]): Promise<Observed> {
     const { limits, route } = this.#options;
+    const commitStep = steps.length - 2;
     const remainingMs = Math.max(0, limits.deadlineMs - performance.now());
-    const timeoutMs = remainingMs + COMMIT_TIMEOUT_MS + COMMIT_ANSWER_MARGIN_MS;
-    const answer = this.#lease.runToEnd(steps, timeoutMs);
+    const answer = this.#lease.runToEnd(steps, remainingMs + COMMIT_TIMEOUT_MS);
+    this.#ending = answer;
     const outcome = await within(answer, limits);
-    if ('interruption' in outcome) this.#lease.interrupt(answer);
-    const observed = await answer;
+    if ('interruption' in outcome && this.#lease.completed < commitStep) {
+      this.#lease.interrupt(answer);
+      await answer;
+    }
+    const observed = await this.#patiently(answer);
     const { results, error } = observed;
-    if (error === undefined || mayHaveCommitted(observed, steps.length - 2)) return observed;
+    if (error === undefined || mayHaveCommitted(observed, commitStep)) return observed;
     if ('interruption' in outcome) throw interruptionError(outcome.interruption, limits);
     const isScope = steps[results.length]?.statement === writeScopeOfStarted;
     if (isScope && isServerError(error) && error.code === GUARD_STATE) {
@@ -213,22 +217,26 @@ export class LeasedTransaction implements Transaction {
   async commit(onEnd: () => void): Promise<bigint> {
     const { limits, route, isStillPrimary } = this.#options;
     if (this.#committedAt !== undefined) {
-      onEnd();
+      this.end(onEnd);
       return this.#committedAt;
     }
     const obstacle = this.#failure ?? obstacleOf(limits);
     if (obstacle !== undefined || !isStillPrimary()) {
-      onEnd();
+      this.end(onEnd);
       throw obstacle ?? new StaleRoute('given_up', route);
     }
-    const steps: Step[] = [
-      ...this.#opening(),
-      { statement: commitTimeout, params: [COMMIT_TIMEOUT_MS] },
-      ...committing,
-    ];
-    const answer = this.#lease.runToEnd(steps, COMMIT_TIMEOUT_MS + COMMIT_ANSWER_MARGIN_MS);
-    void answer.finally(onEnd);
+    const ahead: Step = { statement: aheadOfCommit, params: [] };
+    const steps = [...this.#opening(), ahead, ...committing];
+    const answer = this.#lease.runToEnd(steps, COMMIT_TIMEOUT_MS);
+    this.#ending = answer;
+    this.end(onEnd);
     return this.#read(await this.#patiently(answer), steps.length - 2);
+  }
+
+  /** Calls `onEnd` once nothing is under way, at once where that is so: the lease is free. */
+  end(onEnd: () => void): void {
+    if (this.#ending === undefined) onEnd();
+    else void this.#ending.then(onEnd, onEnd);
   }
 
   async #patiently(answer: Promise<Observed>): Promise<Observed> {

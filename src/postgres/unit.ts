@@ -27,6 +27,8 @@ export interface Step {
   readonly params: readonly unknown[];
   /** True: it is not the caller's, and its result is not among the unit's. */
   readonly isFrame?: boolean;
+  /** True: its answer does not wait for those of later steps. */
+  readonly isAnsweredAtOnce?: boolean;
 }
 
 /** What a step came to. */
@@ -51,6 +53,7 @@ interface BoundStep {
   readonly values: readonly WireValue[];
   readonly binary: boolean;
   readonly isFrame: boolean;
+  readonly isAnsweredAtOnce: boolean;
 }
 
 /**
@@ -78,11 +81,12 @@ export class Unit implements Submission {
     this.#onSubmit = onSubmit;
     this.#isNameless = isNameless;
     this.binaryStep = binaryStep;
-    this.#steps = steps.map(({ statement, params, isFrame = false }, index) => ({
-      statement,
-      values: params.map(encodeParameter),
+    this.#steps = steps.map((step, index) => ({
+      statement: step.statement,
+      values: step.params.map(encodeParameter),
       binary: index === binaryStep,
-      isFrame,
+      isFrame: step.isFrame ?? false,
+      isAnsweredAtOnce: step.isAnsweredAtOnce ?? false,
     }));
   }
 
@@ -107,11 +111,12 @@ export class Unit implements Submission {
     // One packet: without the cork each message may travel alone.
     connection.stream.cork();
     try {
-      for (const { statement, values, binary } of this.#steps) {
+      for (const { statement, values, binary, isAnsweredAtOnce } of this.#steps) {
         const prepared = prepare(connection, statement, sent);
         this.#prepared.push(prepared);
         connection.bind({ statement: prepared.name, values, binary });
         connection.execute({ rows: 0 });
+        if (isAnsweredAtOnce) connection.flush();
       }
       connection.sync();
     } finally {

@@ -96,7 +96,7 @@ async function runOnce<T>(
     try {
       value = await body(running);
     } catch (error) {
-      release();
+      running.end(release);
       const { failure } = running;
       const refusal = bodyRefusal(error);
       if (failure === undefined) return { refusal, rerun: 'never' };

@@ -103,6 +103,23 @@ describe('A router whose nodes fail', () => {
     expect(await count('held')).toBe(1);
   });
 
+  it('says so of one that travels with its statement, and lets it end', async () => {
+    await nodes.holdCommits();
+    const controller = new AbortController();
+    const call = testCall({ signal: controller.signal });
+    const promise = router.transaction(call, (running) => running.runLast(insertNote, ['along']));
+    const outcome = expect(promise).rejects.toMatchObject({ reason: 'COMMIT_OUTCOME_UNKNOWN' });
+    await untilWaiting('SyncRep');
+    controller.abort();
+    await outcome;
+    const acquired = () => router.topology().nodes.map(({ pools }) => pools.unary.acquired);
+    expect(acquired()).toContain(1);
+    await untilWaiting('SyncRep');
+    await nodes.releaseCommits();
+    await settled(router);
+    expect(await count('along')).toBe(1);
+  });
+
   it('answers a commit that ends soon after its call', async () => {
     await nodes.holdCommits();
     const controller = new AbortController();

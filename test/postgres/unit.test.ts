@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { NEVER } from '../../src/lib/interruption.js';
+import { until } from '../../src/lib/wait.js';
 import { readScope } from '../../src/postgres/control.sql.js';
 import type { Lease } from '../../src/postgres/lease.js';
 import { ConnectionPool } from '../../src/postgres/pool.js';
@@ -215,6 +216,31 @@ describe('A unit', () => {
         moment: { seconds: -1n, nanos: 5_000 },
         yes: false,
       });
+    });
+  });
+
+  it('is cancelled where no limits end it and it takes too long, and stays clean', async () => {
+    const outcome = await withLease(async (lease) => {
+      const steps = [one, step('sleep', 'select pg_sleep(60)')];
+      const observed = await lease.runToEnd(steps, 100);
+      return { observed, completed: lease.completed, next: await lease.run([one], limits) };
+    });
+    expect(outcome.observed).toMatchObject({ error: { code: '57014' }, isSent: true });
+    expect(outcome.completed).toBe(1);
+    expect(outcome.next).toMatchObject([{ rows: [{ one: 1 }] }]);
+  });
+
+  it('answers a step at once where that is asked for', async () => {
+    await withLease(async (lease) => {
+      const first = { ...one, isAnsweredAtOnce: true };
+      const ended = lease.runToEnd([first, step('sleep', 'select pg_sleep(60)')], 60_000);
+      await until(() => lease.completed === 1, {
+        timeoutMs: 10_000,
+        what: 'the first is answered',
+      });
+      lease.interrupt(ended);
+      expect(await ended).toMatchObject({ error: { code: '57014' } });
+      await lease.rollBack();
     });
   });
 
