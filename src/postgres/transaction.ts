@@ -71,6 +71,8 @@ export interface TransactionOptions {
    * prevent.
    */
   isStillPrimary(): boolean;
+  /** Asked when a statement that COMMIT travelled with is answered; silence says nothing. */
+  hasLostHistory(): boolean;
 }
 
 /** A transaction that begins with its first statement. */
@@ -106,7 +108,7 @@ export class LeasedTransaction implements Transaction {
   }
 
   runLast<Row>(statement: Statement<Row>, params: readonly unknown[]): Promise<Row[]> {
-    const { limits, route, isStillPrimary } = this.#options;
+    const { limits, route, isStillPrimary, hasLostHistory } = this.#options;
     return this.#told({ statement, params }, async (step) => {
       const obstacle = obstacleOf(limits);
       if (obstacle !== undefined) throw obstacle;
@@ -117,7 +119,7 @@ export class LeasedTransaction implements Transaction {
       const observed = await this.#orCancelled(steps);
       const lsn = this.#read(observed, steps.length - 2);
       // The statement may have waited for long: what was not lost yet may be by now.
-      if (!isStillPrimary()) throw new StowageError('COMMIT_OUTCOME_UNKNOWN');
+      if (hasLostHistory()) throw new StowageError('COMMIT_OUTCOME_UNKNOWN');
       this.#committedAt = lsn;
       return (observed.results[opening.length]?.rows ?? []) as Row[];
     });

@@ -91,6 +91,7 @@ async function runOnce<T>(
       attempt,
       slow: routing.slow,
       isStillPrimary: () => isStillPrimary(routing, route.node, epoch),
+      hasLostHistory: () => hasLostHistory(routing, route.node, epoch),
     });
     let value: T;
     try {
@@ -112,6 +113,16 @@ async function runOnce<T>(
 /** Whether the primary is the one, and of the history, that the transaction began on. */
 function isStillPrimary({ monitor }: Routing, node: string, epoch: number): boolean {
   return monitor.topology.primary === node && monitor.topology.epoch === epoch;
+}
+
+/**
+ * Whether another one has followed the node, or its history is no longer the present one. Who does
+ * not answer for a moment may still be followed by nobody, and has answered the commit.
+ */
+function hasLostHistory({ monitor }: Routing, node: string, epoch: number): boolean {
+  const { topology } = monitor;
+  const state = topology.nodes.get(node)?.state;
+  return topology.epoch !== epoch || (state !== 'primary' && state !== 'unreachable');
 }
 
 /** What the body threw says nothing of the node, whatever it looks like. */

@@ -38,6 +38,12 @@ const insertPosition = statement<{ lsn: string }>({
   text: 'select pg_current_wal_insert_lsn() as lsn',
 });
 
+const startedAt = statement<{ at: string }>({
+  name: 'test-started-at',
+  intent: 'readPrimary',
+  text: 'select pg_postmaster_start_time()::text as at',
+});
+
 const primaryRoute: Route = {
   node: 'a:1',
   role: 'primary',
@@ -121,6 +127,7 @@ describe('Router.transaction', () => {
       attempt: 1,
       slow: undefined,
       isStillPrimary: () => true,
+      hasLostHistory: () => false,
     });
     const refusal = await running.run(insertNote, [7, 'refused']).catch((error) => error);
     lease.release('clean');
@@ -282,6 +289,7 @@ describe('Router.transaction', () => {
       ...{ call: testCall(), limits, attempt: 1, slow: undefined },
       route: { ...primaryRoute, ...differs },
       isStillPrimary: () => kind !== 'given_up',
+      hasLostHistory: () => false,
     });
     const refusal = await running.runLast(insertNote, [15, 'stale']).catch((error) => error);
     lease.release('clean');
@@ -289,6 +297,32 @@ describe('Router.transaction', () => {
     expect(refusal).toMatchObject({ reason: 'NO_PRIMARY', cause: { kind } });
     const [count] = await fixture.router.run(countNotes, ['stale'], testCall());
     expect(count?.count).toBe(0n);
+  });
+
+  it('is in doubt where its node is followed while its last statement runs', async () => {
+    const [node] = sharedCluster().nodes;
+    const url = fixture.database.serviceUrl ?? '';
+    const settings = testSettings({ url, nodes: node ? [node] : [] });
+    const address = { host: node?.host ?? '', port: node?.port ?? 0 };
+    const options = { purpose: 'unary', sizeMax: 1, sizeMin: 0 } as const;
+    const pool = new ConnectionPool(settings, address, options);
+    const limits = forAtMost(5_000);
+    const lease = await pool.acquire(limits);
+    const [started] = await fixture.router.run(startedAt, [], testCall());
+    const running = new LeasedTransaction(lease, {
+      ...{ call: testCall(), limits, attempt: 1, slow: undefined },
+      route: { ...primaryRoute, startedAt: started?.at ?? '' },
+      isStillPrimary: () => true,
+      hasLostHistory: () => true,
+    });
+    const refusal = await running.runLast(insertNote, [16, 'doubtful']).catch((error) => error);
+    expect(refusal).toMatchObject({ reason: 'COMMIT_OUTCOME_UNKNOWN' });
+    // Whatever the body makes of it.
+    const ended = running.commit(() => lease.release('clean'));
+    await expect(ended).rejects.toMatchObject({ reason: 'COMMIT_OUTCOME_UNKNOWN' });
+    await pool.close(1_000);
+    const [count] = await fixture.router.run(countNotes, ['doubtful'], testCall());
+    expect(count?.count).toBe(1n);
   });
 
   it('refuses two statements at once', async () => {
