@@ -24,12 +24,15 @@ export interface Appended {
 /** How often the rows are appended: to settle a commit in doubt, or where a month had no place. */
 const RUNS_MAX = 4;
 
+/** What RetryInfo tells callers whose month is being removed. */
+const RETRY_DELAY_MS = 1_000;
+
 /**
  * Appends rows. Where a month has no place yet, it is made and the rows are appended again: that
  * happens once a month and table, so nothing is asked ahead and nothing remembered.
  * @throws StowageError PROJECT_NOT_FOUND; EVENT_TIME_OUT_OF_RANGE for a sealed month and for more
- * than four new ones; COMMIT_OUTCOME_UNKNOWN where the doubt could not be settled; what the router
- * throws.
+ * than four new ones; OVERLOADED for one that is being removed; COMMIT_OUTCOME_UNKNOWN where the
+ * doubt could not be settled; what the router throws.
  */
 export async function appendRows(
   writer: Writer,
@@ -53,7 +56,7 @@ export async function appendRows(
         await makeMonths(writer, call, table, rows);
         continue;
       }
-      throw doubt.settle(error);
+      throw doubt.settle(isWithoutPlace(error) ? beingRemoved(error) : error);
     }
   }
 }
@@ -88,6 +91,15 @@ async function makeMonths(
     // The next run tells whether they were made.
     if (!isInDoubt(error)) throw error;
   }
+}
+
+/** A month whose partition is detached, and not dropped yet, has no place, nor can it be made. */
+function beingRemoved(error: unknown): StowageError {
+  return new StowageError('OVERLOADED', {
+    message: 'A month of the request is just being removed; repeat after the delay.',
+    retryDelayMs: RETRY_DELAY_MS,
+    cause: (error as StowageError).cause,
+  });
 }
 
 function isWithoutPlace(error: unknown): boolean {

@@ -97,6 +97,23 @@ describe.each(doorNames)('a month without a place, through %s', (door) => {
     expect(await partitionsOf('storage_hooks')).toBe(before + 1);
   });
 
+  it('is refused for the moment while its partition is detached, and no other month is', async () => {
+    const action = `${door} detached`;
+    const [month, other] = [base + 8, base + 9];
+    await audit().appendEvents({ events: [event(month, action), event(other, action)] });
+    const partition = `storage_audit_${firstOf(month).slice(0, 7).replace('-', '_')}`;
+    await service.sql(`alter table storage_audit detach partition ${partition}`);
+    const [refused] = await Promise.all([
+      failure(audit().appendEvent({ event: event(month, action) })),
+      audit().appendEvent({ event: event(other, action) }),
+    ]);
+    expect(refused).toMatchObject({ reason: 'OVERLOADED' });
+    expect(refused.message).toContain('removed');
+    await service.sql(`drop table ${partition}`);
+    await audit().appendEvent({ event: event(month, action) });
+    expect(await eventsOf(action)).toBe(3);
+  });
+
   it('holds the first and the last microsecond of its own', async () => {
     const action = `${door} edges`;
     const first = BigInt(Date.parse(firstOf(base + 7)) / 1000);
