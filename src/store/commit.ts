@@ -181,7 +181,7 @@ async function commitOnce<Response extends DescMessage>(
     if (isDone || requestId !== null) {
       const response = toBinary(mutation.responseSchema, written.response);
       const params = closing(call, mutation, requestId, response, written);
-      await transaction.run(closeCommit, [...params, keeping.auditMutations]);
+      await transaction.runLast(closeCommit, [...params, keeping.auditMutations]);
     }
     return written.response;
   });

@@ -28,7 +28,7 @@ import {
   UpdateVersionRequestSchema,
 } from '../../gen/stowage/v1/version_write_pb.js';
 import type { Call } from '../../src/postgres/call.js';
-import type { Router } from '../../src/postgres/router-api.js';
+import type { Router, Transaction } from '../../src/postgres/router-api.js';
 import type { RouterHandle } from '../../src/postgres/router-handle.js';
 import { removeObject, removeObjects, undeleteObject } from '../../src/store/delete-objects.js';
 import { removeVersion } from '../../src/store/delete-version.js';
@@ -233,7 +233,8 @@ function twice(router: Router): Router {
     async transaction(call, body) {
       const undone = new Error('undone');
       const first = router.transaction(call, async (transaction) => {
-        await body(transaction);
+        const run: Transaction['run'] = (statement, params) => transaction.run(statement, params);
+        await body({ run, runLast: run });
         throw undone;
       });
       await expect(first).rejects.toMatchObject({ cause: undone });
