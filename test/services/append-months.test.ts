@@ -97,7 +97,7 @@ describe.each(doorNames)('a month without a place, through %s', (door) => {
     expect(await partitionsOf('storage_hooks')).toBe(before + 1);
   });
 
-  it('is refused for the moment while its partition is detached, and no other month is', async () => {
+  it('is refused while its partition is detached, and no other month is', async () => {
     const action = `${door} detached`;
     const [month, other] = [base + 8, base + 9];
     await audit().appendEvents({ events: [event(month, action), event(other, action)] });
