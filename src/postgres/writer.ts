@@ -116,12 +116,12 @@ function isStillPrimary({ monitor }: Routing, node: string, epoch: number): bool
 }
 
 /**
- * Whether another one has followed the node, or its history is no longer the present one. Who does
- * not answer for a moment may still be followed by nobody, and has answered the commit.
+ * Whether another one has followed the node, or it is known to be of the past. One that is silent
+ * for a moment, or no longer among the nodes, has answered the commit all the same.
  */
 function hasLostHistory({ monitor }: Routing, node: string, epoch: number): boolean {
   const { topology } = monitor;
-  const state = topology.nodes.get(node)?.state;
+  const state = topology.nodes.get(node)?.state ?? 'unreachable';
   return topology.epoch !== epoch || (state !== 'primary' && state !== 'unreachable');
 }
 
