@@ -53,7 +53,7 @@ export const requireReplayed = statement<{ replayed: number }>({
  * Scope of a transaction that writes, as `read-scope` has it. A flushed LSN covers a commit only
  * from `synchronous_commit = local` upwards, so `off` is raised whoever set it.
  */
-const writeScopeColumns = `
+const writeSettings = `
            set_config('stowage.project', $1, true),
            set_config('stowage.principal', $2, true),
            set_config('statement_timeout', $3, true),
@@ -62,28 +62,28 @@ const writeScopeColumns = `
                       case current_setting('synchronous_commit')
                         when 'off' then 'local'
                         else current_setting('synchronous_commit')
-                      end, true),
-           pg_is_in_recovery() as in_recovery,
-           pg_last_wal_replay_lsn()::text as replayed,
-           pg_postmaster_start_time()::text as started_at`;
+                      end, true)`;
 
 /** Scope of a transaction whose node is looked at before it commits. */
 export const writeScope = statement<Identity>({
   name: 'write-scope',
   intent: 'readPrimary',
   text: `
-    select${writeScopeColumns}`,
+    select${writeSettings},
+           pg_is_in_recovery() as in_recovery,
+           pg_last_wal_replay_lsn()::text as replayed,
+           pg_postmaster_start_time()::text as started_at`,
 });
 
 /**
  * Scope of one that commits before anybody has seen what its node is: ended here where that was
  * restarted since it was looked at. The fifth parameter: when it was started.
  */
-export const writeScopeOfStarted = statement<Identity>({
+export const writeScopeOfStarted = statement<Record<string, unknown>>({
   name: 'write-scope-of-started',
   intent: 'readPrimary',
   text: `
-    select 1 / (pg_postmaster_start_time()::text = $5)::integer,${writeScopeColumns}`,
+    select 1 / (pg_postmaster_start_time()::text = $5)::integer,${writeSettings}`,
 });
 
 /** Begins a transaction, which a standby refuses, at the isolation that the store counts on. */
