@@ -293,7 +293,8 @@ describe('a page of a trail', () => {
       `select array[change.time::text, change.seq::text] as change,
          array[event.time::text, event.id::text] as event
        from (select recorded_at as time, seq from storage_changes
-             where object_key = 'documents/hot' order by recorded_at, seq offset ${OF_KEY / 2} limit 1
+             where object_key = 'documents/hot' order by recorded_at, seq
+             offset ${OF_KEY / 2} limit 1
             ) as change,
             (select timestamp as time, id from storage_audit
              where project_id = 'default' and object_key = 'documents/hot'
