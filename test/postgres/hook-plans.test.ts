@@ -59,8 +59,8 @@ interface Asked {
 /** A page of 100 behind a place. */
 function page({ filter = {}, order = 'descending', at }: Asked): Promise<Explained> {
   const message: ExecutionFilter = create(ExecutionFilterSchema, filter);
-  const position = { ...executionStart[order], ...at };
   const checked = checkedExecutionFilter(message);
+  const position = { ...executionStart(checked, order), ...at };
   const { statement, params } = executionStep(call, checked, order, position, 101);
   return explain(statement, params);
 }
@@ -111,6 +111,14 @@ describe('a page of executions', () => {
       expect([...monthsOf(read)].length, read.plan).toBe(1);
       const behind = await page({ filter, order, at: { timestamp: times[1] ?? '' } });
       if (order === 'descending') expect([...monthsOf(behind)].length, behind.plan).toBe(1);
+    }
+  });
+
+  it('of a hook begins at the end of its time, and not at that of the month', async () => {
+    const aMoment = { ...aDay, endTime: { ...aDay.startTime, nanos: aDay.startTime.nanos + 1 } };
+    for (const order of orders) {
+      const { buffers, plan } = await page({ filter: { hookName: 'hook-3', ...aMoment }, order });
+      expect(buffers, plan).toBeLessThan(8);
     }
   });
 
