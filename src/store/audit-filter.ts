@@ -94,6 +94,15 @@ export function checkRange(
   return { startTime, endTime };
 }
 
+/** The last microsecond before a time, from where a list goes on behind every id. */
+export function timeBefore(time: TimestampValue | undefined): string {
+  if (time === undefined) return EARLIEST;
+  if (time.nanos > 0) return toIsoMicros({ ...time, nanos: time.nanos - 1000 });
+  // There is no year 0 in messages.
+  if (time.seconds <= -62_135_596_800n) return EARLIEST;
+  return toIsoMicros({ seconds: time.seconds - 1n, nanos: 999_999_000 });
+}
+
 /** The parameters $1 to $13 of statements that are made with audit-filter.sql.ts. */
 export function filterParams(project: string, filter: EventFilter): unknown[] {
   const { userId, username, action, objectKey, keyPrefix, versionId } = filter;

@@ -38,14 +38,16 @@ interface Way {
 
 /**
  * A page: $1 to $13 project and filter, $14 how many rows at most, $15 how many rows it looks at,
- * from the position on, $16 and $17. That bound is a parameter, for then the planner takes it that
- * a tenth of the rows is read, and sorts nothing: with the number in sight it would rather sort
- * all of a range that it takes for small. The outer order is that of the scan in the same words.
+ * from the position on, $16 and $17. That bound is a parameter and the plan generic, for then the
+ * planner takes it that a tenth of the rows is read, and sorts nothing: with the values in sight it
+ * would rather sort all of a range that it takes for small, such as that of the first value in
+ * order, however many events have it. The outer order is that of the scan in the same words.
  */
 function page({ name, range, orderBy, matches }: Way): Statement<ListedEventRow> {
   return statement({
     name: `list-events-${name}`,
     intent: 'read',
+    plan: 'generic',
     text: `
     with page as materialized (
       select *

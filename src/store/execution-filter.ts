@@ -1,8 +1,8 @@
 /** Which executions a list or a stream is about. */
 
 import type { ExecutionFilter } from '../../gen/stowage/v1/hook_pb.js';
-import { invalidField } from '../errors.js';
 import { toIsoMicros } from '../lib/timestamp.js';
+import { checkRange, EARLIEST, LATEST, timeBefore } from './audit-filter.js';
 
 /** A filter in the form of this room; an empty text lets everything through. */
 export interface CheckedExecutionFilter {
@@ -14,32 +14,29 @@ export interface CheckedExecutionFilter {
   readonly correlationId: string;
   /** At or after this time; text of PostgreSQL, `-infinity` where none is set. */
   readonly startTime: string;
+  /** The last microsecond before that. */
+  readonly timeBefore: string;
   /** Before this time; `infinity` where none is set. */
   readonly endTime: string;
 }
 
 /**
- * Checks a filter; left out, it lets everything through. Times are cut to microseconds.
+ * Checks a filter; left out, it lets everything through.
  * @throws StowageError INVALID_REQUEST for an end before the start.
  */
 export function checkedExecutionFilter(
   filter: ExecutionFilter | undefined,
 ): CheckedExecutionFilter {
-  const { startTime, endTime } = filter ?? {};
-  const start = startTime === undefined ? '-infinity' : toIsoMicros(startTime);
-  const end = endTime === undefined ? 'infinity' : toIsoMicros(endTime);
-  // Years have four digits in both, so that texts compare as the times do.
-  if (startTime !== undefined && endTime !== undefined && end < start) {
-    throw invalidField('filter.end_time', 'must not be before start_time');
-  }
+  const { startTime, endTime } = checkRange(filter ?? {}, 'filter.end_time');
   return {
     hookName: filter?.hookName ?? '',
     eventType: filter?.eventType ?? '',
     objectKey: filter?.objectKey ?? '',
     success: filter?.success ?? null,
     correlationId: filter?.correlationId ?? '',
-    startTime: start,
-    endTime: end,
+    startTime: startTime === undefined ? EARLIEST : toIsoMicros(startTime),
+    timeBefore: timeBefore(startTime),
+    endTime: endTime === undefined ? LATEST : toIsoMicros(endTime),
   };
 }
 

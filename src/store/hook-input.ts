@@ -3,6 +3,7 @@
 import type { Hook } from '../../gen/stowage/v1/hook_pb.js';
 import { invalidField } from '../errors.js';
 import { canonicalJson, type JsonMap } from '../lib/canonical-json.js';
+import { quoted } from './field-mask.js';
 import { compareKeys } from './object-keys.js';
 
 /** What an update may change, in the order of the message's fields; `secret` is kept apart. */
@@ -33,9 +34,6 @@ export interface HookValues {
 
 const PATHS_MAX = 100;
 const FILTER_BYTES_MAX = 4096;
-
-/** Errors travel in headers, where a path of any length would not fit. */
-const QUOTED_MAX = 64;
 
 /** Who reads a URL mends these, each in its own way: what is kept must mean one place. */
 const MENDED = /[\s\\\p{Cc}]/u;
@@ -95,8 +93,7 @@ export function readHookMask(paths: readonly string[]): ReadonlySet<Updatable> {
   const columns = paths.map((path) => {
     const column = updatable.find((name) => name === path);
     if (column !== undefined) return column;
-    const quoted = JSON.stringify([...path].slice(0, QUOTED_MAX).join(''));
-    throw invalidField('update_mask', `${quoted} is no field to change; ${allowed}`);
+    throw invalidField('update_mask', `${quoted(path)} is no field to change; ${allowed}`);
   });
   return new Set(columns);
 }

@@ -18,6 +18,7 @@ import {
   filterBinding,
   filterParams,
   LATEST,
+  timeBefore,
 } from './audit-filter.js';
 import { eventPages, type ListedEventRow } from './audit-pages.sql.js';
 import { SCAN_ROWS } from './list-pages.sql.js';
@@ -174,15 +175,6 @@ function monthOf({ seconds }: TimestampValue): TimestampValue {
   date.setUTCDate(1);
   date.setUTCHours(0, 0, 0, 0);
   return { seconds: BigInt(date.getTime() / 1000), nanos: 0 };
-}
-
-/** The last microsecond before a time, from where a list goes on behind every id. */
-function timeBefore(time: TimestampValue | undefined): string {
-  if (time === undefined) return EARLIEST;
-  if (time.nanos > 0) return toIsoMicros({ ...time, nanos: time.nanos - 1000 });
-  // There is no year 0 in messages.
-  if (time.seconds <= -62_135_596_800n) return EARLIEST;
-  return toIsoMicros({ seconds: time.seconds - 1n, nanos: 999_999_000 });
 }
 
 /** No text of the database has a NUL. */

@@ -34,11 +34,21 @@ export interface ExecutionPosition {
 /** The order of a list. */
 export type TimeOrder = 'ascending' | 'descending';
 
-/** Before the first execution of a list. */
-export const executionStart: Readonly<Record<TimeOrder, ExecutionPosition>> = {
-  ascending: { timestamp: '-infinity', id: '00000000-0000-0000-0000-000000000000' },
-  descending: { timestamp: 'infinity', id: 'ffffffff-ffff-ffff-ffff-ffffffffffff' },
-};
+/** Before and behind every id. */
+const LEAST_ID = '00000000-0000-0000-0000-000000000000';
+const GREATEST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+
+/**
+ * Before the first execution of a list. At the end of its time range: from further out the index
+ * would be read through up to there, for as much of a month as lies between.
+ */
+export function executionStart(
+  { endTime, timeBefore }: CheckedExecutionFilter,
+  order: TimeOrder,
+): ExecutionPosition {
+  if (order === 'descending') return { timestamp: endTime, id: LEAST_ID };
+  return { timestamp: timeBefore, id: GREATEST_ID };
+}
 
 /**
  * Lists a page. It may be short, or empty, and still not be the last.
@@ -53,7 +63,7 @@ export async function listExecutions(
   const order = timeOrder(request.orderBy);
   const args = [...executionFilterBinding(filter), order];
   const token = await openPageToken(store.sealer, call, args, request.pageToken);
-  const position = token === '' ? executionStart[order] : parsePosition(token);
+  const position = token === '' ? executionStart(filter, order) : parsePosition(token);
   const rowsMax = request.pageSize || PAGE_SIZE_DEFAULT;
   // One row more than asked tells whether there is a next page.
   const { statement, params } = executionStep(call, filter, order, position, rowsMax + 1);

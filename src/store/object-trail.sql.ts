@@ -108,7 +108,8 @@ interface Direction {
 /**
  * $1 project, $2 key, $3 how many entries at most, behind the change of time $4 and seq $5, the
  * version of seq $6, and the event of time $7 and id $8. Each source is read in its index's order
- * from a position of its own, so what one page shows no other does, whatever the times are.
+ * from a position of its own, so what one page shows no other does, whatever the times are. The
+ * plan is generic as that of a page of events: the key is part of the order of those.
  *
  * Versions are read in the order of seq, which is how they came about. Their times are those of
  * transactions' beginnings, a little out of this order where one began before another and got the
@@ -123,6 +124,7 @@ function trail({ suffix, behind, desc, steady, end }: Direction): Statement<Trai
   return statement({
     name: `object-trail${suffix}`,
     intent: 'read',
+    plan: 'generic',
     text: `
     with changes as materialized (
       select seq, kind, object_key, revision, version_id, owner, actor, request_id, changed_fields,

@@ -1,12 +1,12 @@
 /**
  * Statements that find old versions and ask for them again. They are found by walking the index of
- * versions backwards, so that each key's are met newest first and counted as they come: whatever is
- * kept, a slice reads so many rows and no more.
+ * versions, key by key, so that each key's are met newest first and counted as they come: whatever
+ * is kept, a slice reads so many rows and no more.
  */
 
 import { statement } from '../postgres/statement.js';
 
-/** Where a walk stands behind a row: all versions of smaller place are to come. */
+/** Where a walk stands: behind a version, before the older ones of its key and all further keys. */
 export interface VersionPlace {
   readonly object_key: string;
   readonly seq: bigint;
@@ -15,18 +15,26 @@ export interface VersionPlace {
 }
 
 /**
- * A slice of the walk with what the criteria let go. Parameters: project, lowest key, key above
- * all, the place behind which it begins (key, seq, place), rows, keep_newest, created_before or
- * null.
+ * A slice of the walk with what the criteria let go: the rest of the key that it begins in, then
+ * further keys. They are asked for apart, because the index is of keys upwards and their versions
+ * downwards, which no comparison of rows is. Parameters: project, lowest key, key above all, the
+ * place behind which it begins (key, seq, place), rows, keep_newest, created_before or null.
  */
 const SLICE = `
-    with slice as materialized (
+    with rest as materialized (
       select object_key, version_id, seq, created_at, size
       from storage_versions
-      where project_id = $1 and object_key >= $2 and object_key < $3
-        and (object_key, seq) < ($4, $5::int8)
-      order by object_key desc, seq desc
+      where project_id = $1 and object_key = $4 and seq < $5
+      order by seq desc
       limit $7
+    ), further as materialized (
+      select object_key, version_id, seq, created_at, size
+      from storage_versions
+      where project_id = $1 and object_key > $4 and object_key >= $2 and object_key < $3
+      order by object_key, seq desc
+      limit $7::int8 - (select count(*) from rest)
+    ), slice as (
+      select * from rest union all select * from further
     ), counted as materialized (
       select object_key, version_id, seq, created_at, size,
         row_number() over (partition by object_key order by seq desc)
@@ -59,12 +67,12 @@ export const findOldVersions = statement<ReleasedVersion>({
   text: `${SLICE}
     (select object_key, version_id, seq, place, true as is_released
     from released
-    order by object_key desc, seq desc
+    order by object_key, seq desc
     limit $10)
     union all
     (select object_key, version_id, seq, place, false
     from counted
-    order by object_key desc, seq desc
+    order by object_key, seq desc
     offset $7::int8 - 1 limit 1)`,
 });
 
@@ -90,7 +98,7 @@ export const countOldVersions = statement<CountedSlice>({
   text: `${SLICE}, last as (
       select object_key, seq, place
       from counted
-      order by object_key desc, seq desc
+      order by object_key, seq desc
       offset $7::int8 - 1 limit 1
     )
     select count(*) as versions, count(distinct r.object_key) as objects,

@@ -76,12 +76,8 @@ function paramsOf(
   return [call.project, ...range, ...from, sliceRows, keepNewest, createdBefore];
 }
 
-/** Above all versions of the range. */
-const startOf = ({ range: [, ceiling] }: Criteria): sql.VersionPlace => ({
-  object_key: ceiling,
-  seq: 0n,
-  place: 0n,
-});
+/** Before all versions: no key is empty. */
+const BEGINNING: sql.VersionPlace = { object_key: '', seq: 0n, place: 0n };
 
 /**
  * Counts on the primary what calls would delete in all, and deletes nothing. Not of one moment:
@@ -101,7 +97,7 @@ export async function countPrunable(
   await requireProject(store, strong);
   const response = create(PruneVersionsResponseSchema);
   let isLastCounted = false;
-  for (let from: sql.VersionPlace | undefined = startOf(criteria); from !== undefined; ) {
+  for (let from: sql.VersionPlace | undefined = BEGINNING; from !== undefined; ) {
     const params = paramsOf(call, criteria, from, bounds);
     const [counted] = await store.router.run(sql.countOldVersions, params, strong);
     if (counted === undefined) break;
@@ -135,7 +131,7 @@ export async function pruneVersions(
   const { sealer } = store;
   const args = argsOf(request);
   const { lastKey } = await openPosition(sealer, call, args, request.resumeToken);
-  const from = lastKey === '' ? startOf(criteria) : parsePlace(lastKey);
+  const from = lastKey === '' ? BEGINNING : parsePlace(lastKey);
   return commit(store, call, {
     action: 'PRUNE_VERSIONS',
     requestId: request.requestId,

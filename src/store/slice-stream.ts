@@ -65,8 +65,9 @@ export interface SliceSource {
   /** Rows of a later slice, by what a row of the one before came to; at least 1. */
   rowsNext(bytesPerRow: number): number;
   /**
-   * Asked once, behind the project, where a stream needs more than that: gives where it goes on,
-   * and from which token on a node may serve it.
+   * Asked once instead of for the project, where a stream needs more than that: gives where it goes
+   * on, and from which token on a node may serve it; refuses a project that is not there, which a
+   * standby may not have heard of yet.
    */
   open?(position: Position, call: Call): Promise<Pick<Position, 'lastKey' | 'token'>>;
   /** Asked ahead of the summary: throws where what was sent may not be all. */
@@ -172,9 +173,7 @@ async function begin(
   if (token !== '') await requireProject(store, { ...atLeast(call, token), ...UNTOLD });
   if (source.open !== undefined) {
     // Who answers this is told of by nobody: another node may be the first that has what is opened.
-    const untold = { ...call, ...UNTOLD };
-    await requireProject(store, untold);
-    const opened = await source.open(progress.position, untold);
+    const opened = await source.open(progress.position, { ...call, ...UNTOLD });
     progress.token = opened.token;
     return move(store, call, source, progress, { ...progress.position, ...opened });
   }

@@ -24,7 +24,7 @@ const DOUBLE_MAX = '1.7976931348623157e308::numeric';
 /**
  * Of user $2 from $3 to before $4, the newest $5 events, by action; the $6 most frequent of them.
  * Whatever stands at `bytes` and is no number counts for nothing. Sums are exact, so that they do
- * not hang on the order of the rows.
+ * not hang on the order of the rows. The plan is generic as that of a page of events.
  */
 export const userActivity = statement<ActivityRow>({
   name: 'user-activity',

@@ -7,6 +7,7 @@ import {
   type Clients,
   doorNames,
   failure,
+  type OpenServer,
   openServer,
   startService,
   type TestService,
@@ -18,12 +19,17 @@ const NAMES = PLACES.map(nameAt);
 const WAIT = { timeoutMs: 20_000 };
 
 let service: TestService;
+/** Another server on the same database. */
+let other: OpenServer;
 
 beforeAll(async () => {
   service = await startService();
+  const nodes = sharedCluster().nodes.map(({ host, port }) => `${host}:${port}`);
+  other = await openServer(service.database, nodes);
 });
 
 afterAll(async () => {
+  await other[Symbol.asyncDispose]();
   await service[Symbol.asyncDispose]();
 });
 
@@ -98,8 +104,6 @@ describe.each(doorNames)('through %s', (door) => {
       const project = await projectOf('servers');
       await plant(kind, project, PLACES);
       const tally = await begin(kind, clients(), project);
-      const nodes = sharedCluster().nodes.map(({ host, port }) => `${host}:${port}`);
-      await using other = await openServer(service.database, nodes);
       await goOn(kind, other.doors[door], project, tally);
       tally.expectWhole(NAMES);
     });
@@ -134,8 +138,8 @@ describe.each(doorNames)('through %s', (door) => {
       const all = async (messages: AsyncIterable<unknown>) => {
         for await (const _ of messages);
       };
-      const other = await failure(all(kind.openOther(clients(), { project, resumeToken })));
-      expect(other.reason).toBe('RESUME_TOKEN_MISMATCH');
+      const foreign = await failure(all(kind.openOther(clients(), { project, resumeToken })));
+      expect(foreign.reason).toBe('RESUME_TOKEN_MISMATCH');
       const altered = `${resumeToken.slice(0, -2)}AA`;
       const forged = await failure(all(kind.open(clients(), { project, resumeToken: altered })));
       expect(forged.reason).toBe('RESUME_TOKEN_MISMATCH');

@@ -308,7 +308,7 @@ describe.each(doorNames)('the history of a key through %s', (door) => {
       expect(counted).toMatchObject({ versions: 1501n, objects: 2n, bytes: 15010n, more: false });
       const requestId = randomUUID();
       const first = await prune(project, { ...criteria, requestId });
-      expect(first).toMatchObject({ versions: 1000n, objects: 2n, more: true });
+      expect(first).toMatchObject({ versions: 1000n, objects: 1n, more: true });
       const again = await prune(project, { ...criteria, requestId });
       expect({ ...again, token: '' }).toEqual({ ...first, token: '' });
       const { resumeToken } = first;
@@ -317,7 +317,7 @@ describe.each(doorNames)('the history of a key through %s', (door) => {
       const reused = prune(project, { ...criteria, requestId, resumeToken });
       expect(await failure(reused)).toMatchObject({ reason: 'REQUEST_ID_REUSED' });
       const second = await prune(project, { ...criteria, resumeToken });
-      expect(second).toMatchObject({ versions: 501n, objects: 1n, more: false, resumeToken: '' });
+      expect(second).toMatchObject({ versions: 501n, objects: 2n, more: false, resumeToken: '' });
       expect(await idsOf(project, 'a')).toEqual(['v1500*']);
       expect(await idsOf(project, 'b')).toEqual(['v3*']);
     });

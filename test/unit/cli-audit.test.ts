@@ -136,6 +136,13 @@ describe('stowage audit trail', () => {
     const listObjectTrail: KeepingHandlers['listObjectTrail'] = () => ({
       entries: [
         { time, entry: { case: 'event', value: event('1') } },
+        {
+          time,
+          entry: {
+            case: 'change',
+            value: { kind: 'version.updated', versionId: 'v1', changedFields: ['tags'] },
+          },
+        },
         { time, entry: { case: 'version', value: { versionId: 'v2', size: 2048n } } },
         {
           time,
@@ -150,10 +157,11 @@ describe('stowage audit trail', () => {
     const line = ['audit', 'trail', 'a.pdf', '-n', '3'] as const;
     const { stdout, stderr } = await runKeeping({ listObjectTrail }, line);
     expect(linesOf(stdout)).toEqual([
-      'TIME                         WHAT            BY    DETAIL',
-      '2023-11-14T22:13:20.123456Z  object.updated        revision 2: size, etag',
-      '2023-11-14T22:13:20.123456Z  version               v2, 2.0 KiB',
-      '2023-11-14T22:13:20.123456Z  DOWNLOAD        john',
+      'TIME                         WHAT             BY    DETAIL',
+      '2023-11-14T22:13:20.123456Z  object.updated         revision 2: size, etag',
+      '2023-11-14T22:13:20.123456Z  version                v2, 2.0 KiB',
+      '2023-11-14T22:13:20.123456Z  version.updated        v1: tags',
+      '2023-11-14T22:13:20.123456Z  DOWNLOAD         john',
     ]);
     expect(stderr).toBe('These are the newest 3: -n shows more.\n');
   });

@@ -91,13 +91,19 @@ const sourceOf = (collector: Numbers): SliceSource => ({
     toBinary(StreamObjectsResponseSchema, create(StreamObjectsResponseSchema, fields)),
 });
 
+/** How the numbers are streamed. */
+interface Running extends Pick<SliceSource, 'open'> {
+  readonly resumeToken?: string;
+  readonly firstLsn?: number;
+}
+
 /**
  * Streams the numbers; `fail` may throw for the nth slice when it has given so many of its own. The
  * first read's token is at `firstLsn`, a slice's as many behind it.
  */
 async function run(
   fail: (slice: number, given: number) => void,
-  { resumeToken = '', firstLsn = 100 } = {},
+  { resumeToken = '', firstLsn = 100, open }: Running = {},
 ) {
   const collector = new Numbers();
   const asked: Asked[] = [];
@@ -137,7 +143,7 @@ async function run(
     ...systemCall({ method: 'test', timeoutMs: 20_000, freshness: { kind: 'strong' } }),
     onServed: (by: { node: string }) => told.push(by.node),
   };
-  const source = sourceOf(collector);
+  const source = { ...sourceOf(collector), ...(open && { open }) };
   const messages = [];
   let error: unknown;
   try {
@@ -188,6 +194,13 @@ describe('streamSlices', () => {
     const { token, ...sum } = undisturbed.messages.at(-1)?.summary ?? {};
     expect(summary).toMatchObject({ ...sum, items: BigInt(NUMBERS) });
     expect([token, summary?.token]).toEqual([tokenAt(104), tokenAt(100 + asked.length)]);
+  });
+
+  it('leaves it to what opens it to find the project, and asks no standby for that', async () => {
+    const open = async () => ({ lastKey: '', token: tokenAt(100) });
+    const { questions, keys } = await run(() => undefined, { open });
+    expect(keys).toEqual(whole);
+    expect(questions).toEqual([]);
   });
 
   it.each([

@@ -18,9 +18,9 @@ export const file_stowage_v1_version_prune: GenFile = /*@__PURE__*/
 /**
  * Which versions to delete for good: all that every criterion set lets go, delete markers among
  * them, but never an object's latest. At least one of the two must be set. A call deletes at most
- * 1000 versions and looks at 200,000 at most, key by key from the last key to the first; where
- * there is more to look at, the answer has a resume_token. A version that is recorded behind where
- * the calls are is left for the next time.
+ * 1000 versions and looks at 200,000 at most, key by key in byte order; where there is more to look
+ * at, the answer has a resume_token. A version that is recorded behind where the calls are is left
+ * for the next time.
  *
  * @generated from message stowage.v1.PruneVersionsRequest
  */

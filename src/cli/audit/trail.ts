@@ -25,9 +25,10 @@ interface TrailOptions extends ObjectOptions {
 /** All are held at once, to be printed in the order of time. */
 const linesMax = 10_000;
 
-function changeText({ revision, changedFields }: Change): string {
+/** Of an object its revision; what is a version's leaves that as it was. */
+function changeText({ kind, revision, versionId, changedFields }: Change): string {
   const fields = changedFields.length === 0 ? '' : `: ${changedFields.join(', ')}`;
-  return `revision ${revision}${fields}`;
+  return `${kind.startsWith('version.') ? versionId : `revision ${revision}`}${fields}`;
 }
 
 function versionText({ versionId, size, deleteMarker, restoredFrom }: ObjectVersion): string {
