@@ -107,6 +107,13 @@ describe.concurrent('a maintenance job', () => {
     await jobs.close();
   });
 
+  it('has less patience with a node than other work of the owner', async () => {
+    const { admin: login } = parseConfig({ STOWAGE_ADMIN_URL: database.url });
+    const jobs = new Maintenance(login, () => undefined);
+    expect(jobs.ownerLogin().connectTimeoutMs).toBe(10_000);
+    await jobs.close();
+  });
+
   it('on a node that has fallen silent can be cancelled', async () => {
     const bench = await open('unheard');
     const isWaiting = async () => (await sessions(bench)) === 1;
