@@ -173,7 +173,8 @@ async function begin(
   if (source.open !== undefined) {
     // Who answers this is told of by nobody: another node may be the first that has what is opened.
     const untold = { ...call, ...UNTOLD };
-    await requireProject(store, untold);
+    // What a resumed one shows was settled as it began: a node that is behind that tells nothing.
+    if (token === '') await requireProject(store, untold).catch(unlessMissing);
     const opened = await source.open(progress.position, untold);
     progress.token = opened.token;
     return move(store, call, source, progress, { ...progress.position, ...opened });
@@ -181,6 +182,11 @@ async function begin(
   await requireProject(store, call);
   const latest = laterTokenText(progress.token, token);
   if (latest !== progress.token) Object.assign(progress, { token: latest, node: undefined });
+}
+
+/** A node that is behind may not have the project yet: who opens a stream asks the primary. */
+function unlessMissing(error: unknown): void {
+  if (!(error instanceof StowageError) || error.reason !== 'PROJECT_NOT_FOUND') throw error;
 }
 
 /** Of a read whose node and token say nothing of what is sent. */

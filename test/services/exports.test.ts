@@ -169,6 +169,7 @@ describe.each(doorNames)('through %s', (door) => {
       await write('dropped_at = null, deleted_before = null, deleted_at = null');
     });
 
+    // Which nodes that are behind may not have heard of: nobody waits for them here.
     it('sums up nothing where there is nothing, and makes no lease without a project', async () => {
       const project = await projectOf('empty');
       const tally = await goOn(kind, clients(), project, new Tally());
