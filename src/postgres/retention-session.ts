@@ -8,7 +8,7 @@ import type { Client } from 'pg';
 import type { DatabaseLogin } from '../config.js';
 import { StowageError } from '../errors.js';
 import { type AdminConnection, openAdminConnection } from './admin-connection.js';
-import { isServerError, nodeName } from './driver.js';
+import { asDriverClient, destroyClient, isServerError, nodeName } from './driver.js';
 import { ownerReachedNone } from './maintenance-failure.js';
 import { findRelation, prepareSession, takeTable } from './maintenance-relations.js';
 import { runCancellable } from './maintenance-work.js';
@@ -23,6 +23,8 @@ const DETACH_WAIT_MS = 60_000;
 const NOTE_MARGIN_MS = 60_000;
 /** Leases are made in moments; who waits for longer is in the way of exports that begin. */
 const LEASES_WAIT_MS = 5_000;
+/** How long what goes on may still take once its caller has left: it is never cut without need. */
+const ANSWER_WAIT_MS = 6_000;
 
 /** What the registry says of a partition: a month that was made again has several entries. */
 const newestEntry = `source = $1 and partition = $2 and range_start = $3
@@ -247,16 +249,28 @@ export class RetentionSession {
     return [this.#order.source, name, starts];
   }
 
-  /** Gives errors their form; one that a cancel has made is the signal's reason. */
+  /**
+   * Gives errors their form; one that a cancel has made is the signal's reason. What a node has not
+   * answered soon after that is given up with the session: it may have fallen silent.
+   */
   async #guarded(body: (client: Client) => Promise<void>): Promise<void> {
     const { client } = this.#connection;
+    const { signal } = this.#order;
+    let givingUp: NodeJS.Timeout | undefined;
+    const onLeft = () => {
+      givingUp = setTimeout(() => destroyClient(asDriverClient(client)), ANSWER_WAIT_MS);
+    };
+    if (signal.aborted) onLeft();
+    else signal.addEventListener('abort', onLeft, { once: true });
     try {
       await body(client);
     } catch (error) {
-      const { signal } = this.#order;
       if (signal.aborted) throw signal.reason;
       const node = nodeName(client);
       throw toStowageError(error, { phase: 'write', node, deadlineMs: Infinity });
+    } finally {
+      signal.removeEventListener('abort', onLeft);
+      clearTimeout(givingUp);
     }
   }
 }
