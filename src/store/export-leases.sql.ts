@@ -1,7 +1,7 @@
 /** Statements over the leases of exports: see snapshot-stream.ts. */
 
 import { statement } from '../postgres/statement.js';
-import { attached } from './partitions.sql.js';
+import { boundIn } from './partitions.sql.js';
 
 /** What a stream reads at. */
 export interface LeaseRow {
@@ -16,24 +16,31 @@ const LASTS = `interval '15 minutes'`;
 
 /**
  * What there is of a range, an entry a partition: one that was dropped, is being dropped, was made
- * anew or has had rows of the range deleted has another entry, or none. By the catalogue, which
- * also knows what was made by hand. Tables without partitions have none. No time is compared but by
- * the node that wrote it, for a promoted one may have another clock. Leaving is what retention has
- * noted and will have detached before the noted time: who begins now would see a part of it.
+ * anew or has had rows of the range deleted has another entry, or none. Tables without partitions
+ * have none. What was made by hand is asked for its range, for which PostgreSQL 18 locks it: the
+ * registry tells that of all others, so that no export waits for who has one of them. Whether it is
+ * whole is told by no time, for a promoted node may have another clock. Leaving is what retention
+ * has noted and will have detached before the noted time: who begins now would see a part of it.
  */
 const standing = (source: string, start: string, end: string) => `
       select coalesce(bool_or(known.dropped_at > clock_timestamp()), false) as is_leaving,
-        coalesce(array_agg(concat_ws(' ', a.oid, known.made_at, known.dropped_at,
+        coalesce(array_agg(concat_ws(' ', i.inhrelid, known.made_at, known.dropped_at,
                            case when known.deleted_before > ${start} then known.deleted_at end)),
                  '{}') as partitions
-      from (${attached}) as a
+      from pg_inherits as i
+      join pg_class as c on c.oid = i.inhrelid
       left join lateral (
-        select made_at, dropped_at, deleted_before, deleted_at from storage_partitions as r
-        where r.source = a.source and r.partition = a.partition
+        select range_start, range_end, made_at, dropped_at, deleted_before, deleted_at
+        from storage_partitions as r
+        where r.source = ${source} and r.partition = c.relname
         order by made_at desc limit 1
       ) as known on true
-      where a.source = ${source} and not a.is_pending
-        and coalesce(a.range_start < ${end}, true) and coalesce(a.range_end > ${start}, true)`;
+      cross join lateral (
+        select case when known.made_at is null then pg_get_expr(c.relpartbound, c.oid) end as bound
+      ) as asked
+      where i.inhparent = to_regclass('public.' || ${source}) and not i.inhdetachpending
+        and coalesce(known.range_start, ${boundIn('bound', 'FROM')}, '-infinity') < ${end}
+        and coalesce(known.range_end, ${boundIn('bound', 'TO')}, 'infinity') > ${start}`;
 
 /** What came of a lease that was to be made. */
 export interface OpenedRow {

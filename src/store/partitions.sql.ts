@@ -21,15 +21,18 @@ export interface PartitionRow {
   readonly deleted_before: TimestampValue | null;
 }
 
+/** One end of a partition's range, in the catalogue's words; null where it is none. */
+export const boundIn = (bound: string, which: 'FROM' | 'TO') =>
+  `substring(${bound} from '${which} \\(''([^'']+)''\\)')::timestamptz`;
+
 /**
  * By their bounds in the catalogue, which also knows what was made by hand. A detach that goes on
  * has taken its partition out for readers already, and to look at its size might wait for it.
  */
-export const attached = `
+const attached = `
       select i.inhrelid as oid, p.relname::text as source, c.relname::text as partition,
         i.inhdetachpending as is_pending, c.reltuples, c.relpages,
-        substring(b.bound from 'FROM \\(''([^'']+)''\\)')::timestamptz as range_start,
-        substring(b.bound from 'TO \\(''([^'']+)''\\)')::timestamptz as range_end
+        ${boundIn('b.bound', 'FROM')} as range_start, ${boundIn('b.bound', 'TO')} as range_end
       from pg_class p
       join pg_inherits i on i.inhparent = p.oid
       join pg_class c on c.oid = i.inhrelid

@@ -187,6 +187,24 @@ describe.each(exportKinds)('$name', (kind) => {
     expect(await lease()).toMatchObject({ id: left?.id, running: false });
   });
 
+  it('gives its lease back where it is left before anybody could resume it', async () => {
+    const former = await lease();
+    const locker = await database.connect();
+    onTestFinished(() => locker.end());
+    await locker.query(`begin; lock table ${kind.table} in access exclusive mode`);
+    const leaving = new AbortController();
+    const call = testCall({ timeoutMs: Number.POSITIVE_INFINITY, signal: leaving.signal });
+    const store = { router, sealer: router.sealer, heartbeatMs: 60_000, keeping };
+    const begun = streams[kind.table](store, call, '').next();
+    begun.catch(() => undefined);
+    const isMade = async () => (await lease())?.id !== former?.id;
+    await until(isMade, { ...WAIT, what: 'the lease is made' });
+    expect(await lease()).toMatchObject({ running: true });
+    leaving.abort(new Error('left'));
+    await expect(begun).rejects.toThrow();
+    expect(await lease()).toMatchObject({ running: false });
+  });
+
   // The renewal that finds none takes its two seconds; once is enough.
   it.runIf(kind.table === 'storage_audit')('goes on without a primary', async () => {
     const tally = new Tally();
