@@ -5,7 +5,13 @@
  */
 
 import { fileURLToPath } from 'node:url';
-import { createStowage, PartitionSource, SearchSyntax, type Stowage } from 'stowage/client';
+import {
+  createStowage,
+  PartitionSource,
+  SearchSyntax,
+  type Stowage,
+  toStowageError,
+} from 'stowage/client';
 
 /** What the steps need of a client. */
 type Services = Pick<Stowage, 'storage' | 'versions' | 'audit' | 'hooks' | 'admin'>;
@@ -88,7 +94,7 @@ async function versions({ versions: service, project, print }: Archive): Promise
   }
   const diff = await service.diffVersions({ ...request, versionId: 'v1' });
   const paths = diff.differences.map(({ path }) => path);
-  print(`v1 and ${diff.otherVersionId} differ in ${paths.join(', ')}`);
+  print(`from v1 to ${diff.otherVersionId} changed: ${paths.join(', ') || 'nothing'}`);
 }
 
 async function audit({ audit: service, project, print }: Archive): Promise<void> {
@@ -117,7 +123,10 @@ async function audit({ audit: service, project, print }: Archive): Promise<void>
 
 async function hooks({ hooks: service, project, print }: Archive): Promise<void> {
   const hook = { hookName: 'erp_sync', eventTypes: ['DOCUMENT_*'], keyPrefix: 'documents/' };
-  await service.createHook({ project, hook });
+  await service.createHook({ project, hook }).catch((error: unknown) => {
+    // Run again, it finds the hook there.
+    if (toStowageError(error).reason !== 'ALREADY_EXISTS') throw error;
+  });
   await service.logExecution({
     project,
     execution: {

@@ -18,7 +18,7 @@ export function eventRow(event: AuditEvent, path: string, nowMs: number): Append
     textOrNull(event.versionId),
     address(event.ipAddress, `${path}.ip_address`),
     textOrNull(event.userAgent),
-    String(event.success ?? true),
+    String(event.success ?? event.errorMessage === ''),
     textOrNull(event.errorMessage),
     textOrNull(event.correlationId),
     jsonOrNull(event.metadata),

@@ -13,7 +13,7 @@ export function executionRow(execution: HookExecution, path: string, nowMs: numb
     execution.eventType,
     textOrNull(execution.objectKey),
     execution.executionTime === undefined ? null : String(execution.executionTime),
-    String(execution.success ?? true),
+    String(execution.success ?? execution.errorMessage === ''),
     textOrNull(execution.errorMessage),
     jsonOrNull(execution.response),
     jsonOrNull(execution.payload),

@@ -39,7 +39,7 @@ describe.each(doorNames)('examples/archive.ts at the %s door', (door) => {
       'found documents/invoice-2024-001.pdf, scored',
       'version v2: latest true, Updated with corrected amounts, approved and reviewed',
       'version v1: latest false, no comment, no tags',
-      expect.stringMatching(/^v1 and v2 differ in etag, last_modified, size$/),
+      expect.stringMatching(/^from v1 to v2 changed: etag, last_modified, size$/),
       'event: john@example.com - DOWNLOAD',
       'user123 did 1 things in 7 days, with 524500 bytes',
       'trail: change,version,event',

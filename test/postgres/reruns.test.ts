@@ -83,7 +83,8 @@ describe('A transaction that came to nothing', () => {
         await add(transaction, second);
       });
     await Promise.all([both('left', 'right'), both('right', 'left')]);
-    expect(runs).toBe(3);
+    // One of them once more; the other too, where it met the first one's second run in the middle.
+    expect(runs).toBeGreaterThanOrEqual(3);
     expect([await counter('left'), await counter('right')]).toEqual([2, 2]);
   });
 

@@ -89,6 +89,13 @@ describe.each(doorNames)('events through %s', (door) => {
       [action('bare')],
     );
     expect(row).toEqual({ id: answer.id, success: true, nulls: 9 });
+    // Who says why it failed need not say that it did.
+    const event = { action: action('why'), errorMessage: 'no such bucket' };
+    await audit().appendEvent({ event });
+    const [failed] = await service.sql('select success from storage_audit where action = $1', [
+      event.action,
+    ]);
+    expect(failed).toEqual({ success: false });
   });
 
   it('are kept once by their id and time, whichever call brings them', async () => {

@@ -1,7 +1,9 @@
 // `stowage audit export` over streams that are cut, damaged and resumed, and the file it leaves.
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
@@ -180,6 +182,43 @@ describe('stowage audit export', () => {
     const { exitCode, stdout } = await runKeeping(handlers, exportTo('-', '--json'));
     expect(exitCode).toBe(0);
     expect(actions(stdout)).toEqual(wanted);
+  });
+
+  it('writes into a pipe as it stands, and to where a link leads', async () => {
+    const { own, file } = await place();
+    const pipe = join(own, 'pipe');
+    await promisify(execFile)('mkfifo', [pipe]);
+    const [read] = await Promise.all([
+      readFile(pipe, 'utf8'),
+      runKeeping(exporting({ cutAfter: 2 }).handlers, exportTo(pipe)),
+    ]);
+    expect(actions(read)).toEqual(wanted);
+    expect((await lstat(pipe)).isFIFO()).toBe(true);
+    await writeFile(file, 'what was there before');
+    const link = join(own, 'link');
+    await symlink(file, link);
+    expect(await runKeeping(exporting().handlers, exportTo(link))).toMatchObject({ exitCode: 0 });
+    expect((await lstat(link)).isSymbolicLink()).toBe(true);
+    expect(actions(await readFile(file, 'utf8'))).toEqual(wanted);
+    expect((await readdir(own)).sort()).toEqual(['events.ndjson', 'link', 'pipe']);
+  });
+
+  it('begins anew where only the note of an unfinished export is left', async () => {
+    const { own, file } = await place();
+    await runKeeping(exporting({ cutAfter: 1 }, refused).handlers, exportTo(file));
+    await rm(`${file}.part`);
+    const anew = exporting();
+    const { exitCode } = await runKeeping(anew.handlers, exportTo(file, '--action', 'A'));
+    expect({ exitCode, resumed: anew.resumed }).toEqual({ exitCode: 0, resumed: [''] });
+    expect(await readdir(own)).toEqual(['events.ndjson']);
+  });
+
+  it('refuses a folder before the first event', async () => {
+    const { own } = await place();
+    const { resumed, handlers } = exporting();
+    const { exitCode, stderr } = await runKeeping(handlers, exportTo(own));
+    expect({ exitCode, resumed }).toEqual({ exitCode: 1, resumed: [] });
+    expect(stderr).toContain('is a folder: name a file');
   });
 
   it('says why a file cannot be written', async () => {

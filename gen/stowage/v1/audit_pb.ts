@@ -88,7 +88,7 @@ export type AuditEvent = Message<"stowage.v1.AuditEvent"> & {
   userAgent: string;
 
   /**
-   * Whether it succeeded; left out: it did.
+   * Whether it succeeded; left out: it did, unless there is an error_message.
    *
    * @generated from field: optional bool success = 10;
    */

@@ -170,7 +170,7 @@ export type HookExecution = Message<"stowage.v1.HookExecution"> & {
   executionTime?: number | undefined;
 
   /**
-   * Whether it succeeded; left out: it did.
+   * Whether it succeeded; left out: it did, unless there is an error_message.
    *
    * @generated from field: optional bool success = 7;
    */

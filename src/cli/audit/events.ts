@@ -18,8 +18,14 @@ const columns: readonly Column<AuditEvent>[] = [
   { title: 'FROM', cell: ({ ipAddress }) => ipAddress },
   { title: 'ACTION', cell: ({ action }) => action },
   { title: 'RESULT', cell: ({ success }) => (success === false ? 'failed' : 'ok') },
-  { title: 'KEY', cell: ({ objectKey }) => objectKey },
+  { title: 'KEY', cell: keyOf },
 ];
+
+/** The object's key; of what has none, such as a hook, its name as the service notes it. */
+function keyOf({ objectKey, metadata }: AuditEvent): string {
+  const name = metadata?.['hook_name'] ?? metadata?.['node'] ?? metadata?.['partition'];
+  return objectKey === '' && typeof name === 'string' ? `(${name})` : objectKey;
+}
 
 const leastFirst = ['FROM', 'RESULT'];
 

@@ -3,7 +3,16 @@
  * whole. An unfinished one is `FILE.part`, and `FILE.resume` beside it says how it goes on.
  */
 
-import { type FileHandle, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import {
+  type FileHandle,
+  open,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import type { JsonValue } from '@bufbuild/protobuf';
 import { type Output, print } from '../output.js';
 
@@ -63,34 +72,59 @@ export interface OpenedFile {
   readonly target: Target;
   readonly tally: Tally;
   readonly filter: JsonValue;
+  /** Whether what is unfinished is kept. */
+  readonly canGoOn: boolean;
 }
 
 /** How much time may be lost where the machine goes down. */
 const saveIntervalMs = 1_000;
+
+const isAbsent = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === 'ENOENT';
+
+/** What is at a path, links followed; undefined: nothing. */
+function found(path: string) {
+  return stat(path).catch((error: unknown) => {
+    if (isAbsent(error)) return undefined;
+    throw error;
+  });
+}
 
 async function savedOf(path: string): Promise<Saved | undefined> {
   try {
     const saved = JSON.parse(await readFile(path, 'utf8')) as Partial<Saved>;
     if (saved.format === 1) return saved as Saved;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (isAbsent(error)) return undefined;
     if (!(error instanceof SyntaxError)) throw error;
   }
   throw new Error(`${path} is none of this command's: remove it, or add --restart`);
 }
 
 /**
- * Opens the file, to go on where the same command stopped before.
- * @throws {Error} where another command stopped there, or the system refuses
+ * Opens the file, to go on where the same command stopped before. A device or a pipe is written to
+ * as it stands, for a file of its name would take its place; a link is followed.
+ * @throws {Error} for a folder, where another command stopped there, or the system refuses
  */
 export async function openExportFile(
   file: string,
   asked: Asked,
   isAnew: boolean,
 ): Promise<OpenedFile> {
+  const there = await found(file);
+  if (there?.isDirectory()) throw new Error(`${file} is a folder: name a file`);
+  if (there === undefined) return openFile(file, asked, isAnew);
+  if (there.isFile()) return openFile(await realpath(file), asked, isAnew);
+  const target = deviceTarget(await open(file, 'w'));
+  return { target, tally: emptyTally, filter: asked.filter, canGoOn: false };
+}
+
+async function openFile(file: string, asked: Asked, isAnew: boolean): Promise<OpenedFile> {
   const part = `${file}.part`;
   const resume = `${file}.resume`;
-  const saved = isAnew ? undefined : await savedOf(resume);
+  const isPartThere = (await found(part)) !== undefined;
+  const noted = isAnew ? undefined : await savedOf(resume);
+  const saved = isPartThere ? noted : undefined;
   if (saved !== undefined && saved.given !== asked.given) {
     throw new Error(`${part} is an unfinished export of other events: add --restart to begin anew`);
   }
@@ -101,7 +135,18 @@ export async function openExportFile(
   const { given } = asked;
   const { filter } = from;
   const target = new FileTarget({ handle, file, part, resume, given, filter }, from.bytes);
-  return { target, tally: from, filter };
+  return { target, tally: from, filter, canGoOn: true };
+}
+
+/** Lines for a device or a pipe, which keeps nothing that could be gone on with. */
+function deviceTarget(handle: FileHandle): Target {
+  const nothing = async (): Promise<void> => undefined;
+  return {
+    write: (text) => handle.writeFile(text),
+    reached: nothing,
+    finish: nothing,
+    close: () => handle.close(),
+  };
 }
 
 interface Place extends Asked {

@@ -118,7 +118,8 @@ function openTarget(file: string, options: ExportOptions, shell: Shell): Promise
   const asked = askedOf(options);
   if (file !== '-') return openExportFile(file, asked, options.restart);
   const target = outputTarget(shell.stdout);
-  return Promise.resolve({ target, tally: emptyTally, filter: asked.filter });
+  const nothing = { tally: emptyTally, filter: asked.filter, canGoOn: false };
+  return Promise.resolve({ target, ...nothing });
 }
 
 /** `1,200,000 events, 350.0 MiB, 45,000 events/s`; the pace is that of this run. */
@@ -147,7 +148,7 @@ interface Left {
 
 /** What a failure leaves of a file. */
 function explain(file: string, left: Left, { retry, reason }: CallError): readonly string[] {
-  if (file === '-' || !left.canGoOn) return [];
+  if (!left.canGoOn) return [];
   const isOver = retry === 'begin_again' || reason === 'RESUME_TOKEN_MISMATCH';
   if (isOver) return [`${escapeText(file)}.part cannot be finished: --restart begins anew.`];
   return reason === undefined || retry !== 'never' ? [goOn] : [];
@@ -181,7 +182,7 @@ async function exportTo(
     await target.finish();
   } catch (error) {
     await target.reached(run.tally, true);
-    left.canGoOn = run.tally.resumeToken !== '' && file !== '-';
+    left.canGoOn = run.tally.resumeToken !== '' && opened.canGoOn;
     if (!signal.aborted) throw error;
     shell.exitCode = interruptedExitCode;
     line.stop();
@@ -204,7 +205,7 @@ export function exportCommand({ defaults, shell }: Surroundings): Command {
     .addHelpText(
       'after',
       '\nFILE is there once it is whole. Until then FILE.part grows, and FILE.resume' +
-        '\nsays how the same command goes on.' +
+        '\nsays how the same command goes on. A device or a pipe is written as it is.' +
         '\nExit codes: 0 exported and checked, 1 failed, 2 usage, 130 interrupted.',
     );
   return withObjectOptions(withFilter(command), defaults).action(
