@@ -27,7 +27,7 @@ export type { MaintenanceKind } from './maintenance-work.js';
 /** Each takes a connection, memory and the disk's time from everybody else. */
 const RUNNING_MAX = 2;
 const KEPT_MAX = 100;
-/** A caller waits, for each node before the primary; the migrator has more patience. */
+/** A caller waits, for each node before the primary; other work has more patience. */
 const CONNECT_TIMEOUT_MAX_MS = 3_000;
 /** How long a cancel waits for the end, so that it can tell it. */
 const CANCEL_WAIT_MS = 2_000;
@@ -91,10 +91,7 @@ export class Maintenance {
 
   /** Without a login nothing can be begun. `onEnd` is told of each job that had begun. */
   constructor(login: DatabaseLogin | undefined, onEnd: (end: MaintenanceEnd) => void) {
-    this.#login = login && {
-      ...login,
-      connectTimeoutMs: Math.min(login.connectTimeoutMs, CONNECT_TIMEOUT_MAX_MS),
-    };
+    this.#login = login;
     this.#onEnd = onEnd;
   }
 
@@ -111,7 +108,9 @@ export class Maintenance {
     limits: Limits,
     confirm: (jobId: string) => Promise<unknown>,
   ): Promise<MaintenanceJob> {
-    const login = this.ownerLogin();
+    const owner = this.ownerLogin();
+    const connectTimeoutMs = Math.min(owner.connectTimeoutMs, CONNECT_TIMEOUT_MAX_MS);
+    const login = { ...owner, connectTimeoutMs };
     if (this.#open.size >= RUNNING_MAX) {
       // One that is about to begin can neither be asked about nor cancelled.
       const oldest = this.#runs.findLast(({ job }) => job.state === 'running');
@@ -141,7 +140,8 @@ export class Maintenance {
   }
 
   /**
-   * The login for work of the schema's owner that is no job: its caller waits for it.
+   * The login for work of the schema's owner that is no job, with all the patience that it was
+   * given: PostgreSQL answers late on a busy machine, and its caller hears signs of life.
    * @throws StowageError MAINTENANCE_UNAVAILABLE without one, DRAINING.
    */
   ownerLogin(): DatabaseLogin {

@@ -8,7 +8,7 @@ import type { Client } from 'pg';
 import type { DatabaseLogin } from '../config.js';
 import { StowageError } from '../errors.js';
 import { type AdminConnection, openAdminConnection } from './admin-connection.js';
-import { isServerError, nodeName } from './driver.js';
+import { asDriverClient, destroyClient, isServerError, nodeName } from './driver.js';
 import { ownerReachedNone } from './maintenance-failure.js';
 import { findRelation, prepareSession, takeTable } from './maintenance-relations.js';
 import { runCancellable } from './maintenance-work.js';
@@ -23,6 +23,13 @@ const DETACH_WAIT_MS = 60_000;
 const NOTE_MARGIN_MS = 60_000;
 /** Leases are made in moments; who waits for longer is in the way of exports that begin. */
 const LEASES_WAIT_MS = 5_000;
+/** How long what goes on may still take once its caller has left: it is never cut without need. */
+const ANSWER_WAIT_MS = 6_000;
+
+/** What the registry says of a partition: a month that was made again has several entries. */
+const newestEntry = `source = $1 and partition = $2 and range_start = $3
+           and made_at = (select max(made_at) from storage_partitions
+                          where source = $1 and partition = $2 and range_start = $3)`;
 
 /** What a session is for. */
 export interface RetentionOrder {
@@ -93,41 +100,30 @@ export class RetentionSession {
    * @throws StowageError EXPORT_IN_PROGRESS unless forced.
    */
   async noteDrop(partition: LeavingPartition, force: boolean): Promise<void> {
-    const { source } = this.#order;
-    const { name, starts, ends } = partition;
-    await this.#noting(partition, ends, force, async (client) => {
-      const aheadMs = this.#detachWaitMs + NOTE_MARGIN_MS;
-      const noted = await client.query(
-        `update storage_partitions as p
-         set dropped_at = clock_timestamp() + $4 * interval '1 ms'
-         where source = $1 and partition = $2 and range_start = $3
-           and made_at = (select max(made_at) from storage_partitions as o
-                          where o.source = $1 and o.range_start = $3)`,
-        [source, name, starts, aheadMs],
-      );
-      if (noted.rowCount !== 0) return;
-      // Made by hand.
-      await client.query(
-        `insert into storage_partitions (source, partition, range_start, range_end, dropped_at)
-         values ($1, $2, $3, $4, clock_timestamp() + $5 * interval '1 ms')`,
-        [source, name, starts, ends, aheadMs],
-      );
-    });
+    await this.#noting(partition, partition.ends, force, (client) =>
+      client.query(
+        `update storage_partitions set dropped_at = clock_timestamp() + $4 * interval '1 ms'
+         where ${newestEntry}`,
+        [...this.#entryOf(partition), this.#detachWaitMs + NOTE_MARGIN_MS],
+      ),
+    );
   }
 
   /**
-   * Notes that rows before a time go; the service deletes no others.
+   * Notes that rows before a time go; the service deletes no others. A note of a drop that never
+   * began is forgotten.
    * @throws StowageError EXPORT_IN_PROGRESS unless forced.
    */
   async noteDeletion(partition: LeavingPartition, before: string, force: boolean): Promise<void> {
-    await this.#noting(partition, before, force, async (client) => {
-      await client.query(
+    await this.#noting(partition, before, force, (client) =>
+      client.query(
         `update storage_partitions
-         set deleted_before = greatest(deleted_before, $4), deleted_at = clock_timestamp()
-         where source = $1 and partition = $2 and range_start = $3 and dropped_at is null`,
-        [this.#order.source, partition.name, partition.starts, before],
-      );
-    });
+         set dropped_at = null, deleted_before = greatest(deleted_before, $4),
+           deleted_at = clock_timestamp()
+         where ${newestEntry}`,
+        [...this.#entryOf(partition), before],
+      ),
+    );
   }
 
   /** Takes a note back where the partition is still there as it was. */
@@ -195,34 +191,34 @@ export class RetentionSession {
     }
   }
 
-  async #dropDetached(client: Client, { oid, name, starts }: LeavingPartition): Promise<void> {
+  async #dropDetached(client: Client, partition: LeavingPartition): Promise<void> {
     const { rows } = await client.query<{ text: string }>(
       `select format('drop table %I.%I', nspname, relname) as text
        from pg_class join pg_namespace on pg_namespace.oid = relnamespace
        where pg_class.oid = $1`,
-      [oid],
+      [partition.oid],
     );
     await inTransaction(client, this.#detachWaitMs, async () => {
       await client.query(
-        `update storage_partitions set dropped_at = clock_timestamp()
-         where source = $1 and partition = $2 and range_start = $3
-           and made_at = (select max(made_at) from storage_partitions as o
-                          where o.source = $1 and o.range_start = $3)`,
-        [this.#order.source, name, starts],
+        `update storage_partitions set dropped_at = clock_timestamp() where ${newestEntry}`,
+        this.#entryOf(partition),
       );
       if (this.#order.source === 'storage_audit') {
-        await client.query('delete from audit_late_months where range_start = $1', [starts]);
+        await client.query('delete from audit_late_months where range_start = $1', [
+          partition.starts,
+        ]);
       }
       for (const { text } of rows) await client.query(text);
     });
   }
 
   async #noting(
-    { name, starts }: LeavingPartition,
+    partition: LeavingPartition,
     until: string,
     force: boolean,
-    note: (client: Client) => Promise<void>,
+    note: (client: Client) => Promise<unknown>,
   ): Promise<void> {
+    const { name, starts, ends } = partition;
     await this.#guarded((client) =>
       inTransaction(client, LEASES_WAIT_MS, async () => {
         await client.query('lock table export_leases in share mode');
@@ -235,21 +231,46 @@ export class RetentionSession {
         );
         const [lease] = rows;
         if (lease !== undefined && !force) throw exportInProgress(name, lease.expires_at);
+        // What was made by hand has none yet.
+        await client.query(
+          `insert into storage_partitions (source, partition, range_start, range_end)
+           select $1, $2, $3, $4
+           where not exists (select from storage_partitions
+                             where source = $1 and partition = $2 and range_start = $3)`,
+          [...this.#entryOf(partition), ends],
+        );
         await note(client);
       }),
     );
   }
 
-  /** Gives errors their form; one that a cancel has made is the signal's reason. */
+  /** Parameters of {@link newestEntry}. */
+  #entryOf({ name, starts }: LeavingPartition): string[] {
+    return [this.#order.source, name, starts];
+  }
+
+  /**
+   * Gives errors their form; one that a cancel has made is the signal's reason. What a node has not
+   * answered soon after that is given up with the session: it may have fallen silent.
+   */
   async #guarded(body: (client: Client) => Promise<void>): Promise<void> {
     const { client } = this.#connection;
+    const { signal } = this.#order;
+    let givingUp: NodeJS.Timeout | undefined;
+    const onLeft = () => {
+      givingUp = setTimeout(() => destroyClient(asDriverClient(client)), ANSWER_WAIT_MS);
+    };
+    if (signal.aborted) onLeft();
+    else signal.addEventListener('abort', onLeft, { once: true });
     try {
       await body(client);
     } catch (error) {
-      const { signal } = this.#order;
       if (signal.aborted) throw signal.reason;
       const node = nodeName(client);
       throw toStowageError(error, { phase: 'write', node, deadlineMs: Infinity });
+    } finally {
+      signal.removeEventListener('abort', onLeft);
+      clearTimeout(givingUp);
     }
   }
 }

@@ -7,6 +7,7 @@
 
 import { v7 as uuid } from 'uuid';
 import { StowageError } from '../errors.js';
+import { backoffMs, pauseWithin } from '../lib/backoff.js';
 import type { Call } from '../postgres/call.js';
 import type { Statement } from '../postgres/statement.js';
 import { systemCall } from '../postgres/system-call.js';
@@ -30,8 +31,10 @@ const MAKE_TIMEOUT_MS = 10_000;
 /** How long a renewal or an end may take, which a stream waits for at its end. */
 const WRITE_TIMEOUT_MS = 2_000;
 
-/** What RetryInfo tells who found no primary to make a lease on. */
+/** What RetryInfo tells who found no primary to make a lease on, or a range that is leaving. */
 const RETRY_DELAY_MS = 1_000;
+/** Between two looks at a partition that leaves: a detach begins moments after its note. */
+const LEAVING_PAUSE_MS = { first: 10, max: 500 };
 
 /** A lease that is held. */
 export class ExportLease {
@@ -59,21 +62,37 @@ export class ExportLease {
   }
 
   /**
-   * Makes a lease.
-   * @throws StowageError PROJECT_NOT_FOUND, NO_PRIMARY, those of `router.transaction`.
+   * Makes a lease. A partition of the range that retention is just taking out is waited for.
+   * @throws StowageError PROJECT_NOT_FOUND, NO_PRIMARY, OVERLOADED where the wait was in vain, and
+   *   those of `router.transaction`.
    */
   static async make(store: Store, call: Call, range: LeasedRange): Promise<ExportLease> {
-    const id = uuid();
-    const { source, start, end } = range;
-    const params = [call.project, id, source, start, end, call.principal];
     const deadlineMs = Math.min(call.deadlineMs, performance.now() + MAKE_TIMEOUT_MS);
+    const bounded = { ...call, deadlineMs };
+    for (let looks = 1; ; looks += 1) {
+      const made = await ExportLease.#tryToMake(store, bounded, range);
+      if (made !== undefined) return made;
+      const pauseMs = backoffMs(looks, LEAVING_PAUSE_MS.first, LEAVING_PAUSE_MS.max);
+      if (performance.now() + pauseMs >= deadlineMs) throw rangeLeaves();
+      await pauseWithin(pauseMs, bounded);
+    }
+  }
+
+  /** Undefined: something of the range leaves just now. */
+  static async #tryToMake(
+    store: Store,
+    call: Call,
+    { source, start, end }: LeasedRange,
+  ): Promise<ExportLease | undefined> {
+    const id = uuid();
+    const params = [call.project, id, source, start, end, call.principal];
     try {
-      const bounded = { ...call, deadlineMs };
-      const { value, token } = await store.router.transaction(bounded, (transaction) =>
+      const { value, token } = await store.router.transaction(call, (transaction) =>
         transaction.run(openLease, params),
       );
       const [row] = value;
-      if (row === undefined) throw projectNotFound(call.project);
+      if (row?.is_leaving === true) return undefined;
+      if (row === undefined || row.snapshot === null) throw projectNotFound(call.project);
       const renewAtMs = performance.now() + RENEW_AFTER_MS;
       return new ExportLease(store, call, { id, snapshot: row.snapshot, token, renewAtMs });
     } catch (error) {
@@ -143,4 +162,11 @@ function isInDoubt(error: unknown): error is StowageError {
 
 function notMade(cause: StowageError): StowageError {
   return new StowageError('NO_PRIMARY', { retryDelayMs: RETRY_DELAY_MS, cause });
+}
+
+function rangeLeaves(): StowageError {
+  return new StowageError('OVERLOADED', {
+    message: 'Retention is just taking a part of the range out; repeat after the delay.',
+    retryDelayMs: RETRY_DELAY_MS,
+  });
 }

@@ -21,6 +21,10 @@ export interface PartitionRow {
   readonly deleted_before: TimestampValue | null;
 }
 
+/** One end of a partition's range, in the catalogue's words; null where it is none. */
+export const boundIn = (bound: string, which: 'FROM' | 'TO') =>
+  `substring(${bound} from '${which} \\(''([^'']+)''\\)')::timestamptz`;
+
 /**
  * By their bounds in the catalogue, which also knows what was made by hand. A detach that goes on
  * has taken its partition out for readers already, and to look at its size might wait for it.
@@ -28,8 +32,7 @@ export interface PartitionRow {
 const attached = `
       select i.inhrelid as oid, p.relname::text as source, c.relname::text as partition,
         i.inhdetachpending as is_pending, c.reltuples, c.relpages,
-        substring(b.bound from 'FROM \\(''([^'']+)''\\)')::timestamptz as range_start,
-        substring(b.bound from 'TO \\(''([^'']+)''\\)')::timestamptz as range_end
+        ${boundIn('b.bound', 'FROM')} as range_start, ${boundIn('b.bound', 'TO')} as range_end
       from pg_class p
       join pg_inherits i on i.inhparent = p.oid
       join pg_class c on c.oid = i.inhrelid
@@ -124,7 +127,10 @@ export const retentionBoundary = statement<{ before: TimestampValue }>({
   text: `select date_trunc('day', now(), 'UTC') - make_interval(days => $1) as before`,
 });
 
-/** What running exports need of the table before a time, the longest first. */
+/**
+ * What running exports need of the table before a time, the longest first. Enough to refuse by:
+ * each removal asks again.
+ */
 export const neededByExports = statement<{
   range_start: TimestampValue;
   range_end: TimestampValue;
@@ -137,7 +143,8 @@ export const neededByExports = statement<{
       least(range_end, '9999-12-31 00:00:00+00') as range_end, expires_at
     from export_leases
     where source = $1 and expires_at > now() and range_start < $2::timestamptz
-    order by expires_at desc`,
+    order by expires_at desc
+    limit 1000`,
 });
 
 /** Counts what is to be deleted. Parameters: from; to. */

@@ -12,7 +12,8 @@ export interface DueMonthRow {
 
 /**
  * Months that are old enough and have no seal since they were made, and sealed ones that late
- * events came for. Parameters: the age in days; how many at most.
+ * events came for. What was made by hand may be no month. Parameters: the age in days; how many at
+ * most.
  */
 export const dueMonths = statement<DueMonthRow>({
   name: 'due-months',
@@ -30,7 +31,7 @@ export const dueMonths = statement<DueMonthRow>({
       select exists (select from audit_seals s
                      where s.range_start = m.range_start and s.sealed_at >= m.made_at) as is_sealed
     ) as known
-    where m.dropped_at is null and case
+    where m.dropped_at is null and m.range_end = m.range_start + interval '1 month' and case
       when is_sealed then exists (select from audit_late_months l
                                   where l.range_start = m.range_start)
       else greatest(m.range_end, m.made_at) + make_interval(days => $1) <= now() end

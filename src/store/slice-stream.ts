@@ -173,13 +173,21 @@ async function begin(
   if (token !== '') await requireProject(store, { ...atLeast(call, token), ...UNTOLD });
   if (source.open !== undefined) {
     // Who answers this is told of by nobody: another node may be the first that has what is opened.
-    const opened = await source.open(progress.position, { ...call, ...UNTOLD });
+    const untold = { ...call, ...UNTOLD };
+    // What a resumed one shows was settled as it began: a node that is behind that tells nothing.
+    if (token === '') await requireProject(store, untold).catch(unlessMissing);
+    const opened = await source.open(progress.position, untold);
     progress.token = opened.token;
     return move(store, call, source, progress, { ...progress.position, ...opened });
   }
   await requireProject(store, call);
   const latest = laterTokenText(progress.token, token);
   if (latest !== progress.token) Object.assign(progress, { token: latest, node: undefined });
+}
+
+/** A node that is behind may not have the project yet: who opens a stream asks the primary. */
+function unlessMissing(error: unknown): void {
+  if (!(error instanceof StowageError) || error.reason !== 'PROJECT_NOT_FOUND') throw error;
 }
 
 /** Of a read whose node and token say nothing of what is sent. */

@@ -23,7 +23,8 @@ export interface SnapshotSource extends Pick<SliceSource, 'args' | 'collector' |
 
 /**
  * Streams encoded messages, heartbeats among them; the last has the summary. Leaving early ends the
- * query and leaves the lease to who resumes the stream, until it expires.
+ * query and leaves the lease to who resumes the stream, until it expires; where no message was sent
+ * nobody can.
  * @throws StowageError SNAPSHOT_EXPIRED where retention was forced, NO_PRIMARY where a stream that
  *   is not resumed has none, and those of `streamSlices`.
  */
@@ -34,13 +35,15 @@ export async function* streamSnapshot(
   resumeToken: string,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const held = new HeldSnapshot(store, source);
+  let canBeResumed = resumeToken !== '';
   try {
     for await (const message of streamSlices(store, call, held, resumeToken)) {
       held.lease?.keep();
+      canBeResumed = true;
       yield message;
     }
   } finally {
-    if (held.isClosed) await held.lease?.end();
+    if (held.isClosed || !canBeResumed) await held.lease?.end();
   }
 }
 

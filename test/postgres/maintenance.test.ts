@@ -4,6 +4,7 @@ import { parseConfig } from '../../src/config.js';
 import { NEVER } from '../../src/lib/interruption.js';
 import { until } from '../../src/lib/wait.js';
 import { Maintenance, type MaintenanceEnd } from '../../src/postgres/maintenance.js';
+import { RetentionSession } from '../../src/postgres/retention-session.js';
 import { sharedCluster } from '../support/cluster.js';
 import { createTestDatabase, type TestConnection, type TestDatabase } from '../support/database.js';
 import { openProxy, type TcpProxy } from '../support/tcp-proxy.js';
@@ -107,6 +108,13 @@ describe.concurrent('a maintenance job', () => {
     await jobs.close();
   });
 
+  it('has less patience with a node than other work of the owner', async () => {
+    const { admin: login } = parseConfig({ STOWAGE_ADMIN_URL: database.url });
+    const jobs = new Maintenance(login, () => undefined);
+    expect(jobs.ownerLogin().connectTimeoutMs).toBe(10_000);
+    await jobs.close();
+  });
+
   it('on a node that has fallen silent can be cancelled', async () => {
     const bench = await open('unheard');
     const isWaiting = async () => (await sessions(bench)) === 1;
@@ -115,6 +123,23 @@ describe.concurrent('a maintenance job', () => {
     expect(await bench.jobs.cancel(bench.jobId)).toMatchObject({ state: 'running' });
     await until(() => isOver(bench), { timeoutMs: WAIT_MS, what: 'the job is given up' });
     expect(bench.jobs.get(bench.jobId)).toMatchObject({ state: 'cancelled', error: '' });
+  });
+
+  it('of retention, amid a statement of a silent node, ends behind its caller', async () => {
+    await using line = await openProxy(database.url);
+    const url = new URL(database.url);
+    url.host = line.address;
+    const { admin: login } = parseConfig({ STOWAGE_ADMIN_URL: url.href });
+    if (login === undefined) throw new Error('the URL is a login');
+    const leaving = new AbortController();
+    const order = { id: 'left', source: 'storage_hooks', signal: leaving.signal };
+    const session = await RetentionSession.open(login, order);
+    line.blackhole();
+    const month = { oid: '0', name: 'x', starts: '2001-01-01Z', ends: '2001-02-01Z' };
+    const noting = session.noteDrop({ ...month, state: 'attached' }, false);
+    leaving.abort(new Error('left'));
+    await expect(noting).rejects.toThrow('left');
+    await session.close();
   });
 
   it('on a node that has fallen silent holds up the end of its server for 6 s', async () => {

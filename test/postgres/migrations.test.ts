@@ -81,6 +81,26 @@ describe('migrations', () => {
     });
   });
 
+  it('know the partitions that there were before, those made by hand too', async () => {
+    const database = await emptyDatabase();
+    await migrateUp({ database: database.url, to: '0013' });
+    const owner = await database.connect();
+    await owner.query(`create table by_hand partition of storage_audit
+                       for values from ('2001-01-01Z') to ('2001-03-01Z')`);
+    await migrateUp({ database: database.url, to: '0014' });
+    const [known] = await owner.query(
+      `select count(*) = (select count(*) from pg_inherits
+                          where inhparent in ('storage_audit'::regclass, 'storage_hooks'::regclass,
+                                              'storage_changes'::regclass)) as "all",
+         bool_and(partition = 'by_hand' or partition in (
+           source || to_char(range_start at time zone 'UTC', '_YYYY_MM'),
+           source || to_char(range_start at time zone 'UTC', '_YYYY_MM_DD'))) as named,
+         max(range_end) filter (where partition = 'by_hand') = '2001-03-01Z' as by_hand
+       from storage_partitions`,
+    );
+    expect(known).toEqual({ all: true, named: true, by_hand: true });
+  });
+
   it('refuse a database that a newer program has migrated', async () => {
     const database = await emptyDatabase();
     await migrateUp({ database: database.url });

@@ -1,9 +1,17 @@
 // The owner's session of retention and the function that deletes rows, on PostgreSQL itself: what
 // is refused, what is noted when, and what a detach that gave up leaves.
+
+import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { NEVER } from '../../src/lib/interruption.js';
 import { until } from '../../src/lib/wait.js';
 import { type LeavingPartition, RetentionSession } from '../../src/postgres/retention-session.js';
+import {
+  type LeaseRow,
+  type OpenedRow,
+  openLease,
+  readLease,
+} from '../../src/store/export-leases.sql.js';
 import { sharedCluster } from '../support/cluster.js';
 import { createTestDatabase, type TestConnection, type TestDatabase } from '../support/database.js';
 import { dayOf, fillMonth, forgetMonths, type Month } from '../support/months.js';
@@ -129,6 +137,74 @@ describe('a detach', () => {
     await session.drop(await leaving());
     expect(await noted()).toMatchObject({ dropped: true, ahead: false });
   });
+});
+
+describe('an export', () => {
+  const wide = () => [month.starts, dayOf(month, 40)];
+  const begin = async (id: string) => {
+    const params = ['default', id, 'storage_audit', ...wide(), 'somebody'];
+    const [row] = await service.query<OpenedRow>(openLease.text, params);
+    return row;
+  };
+  const isWhole = async (id: string) => {
+    const [row] = await service.query<LeaseRow>(readLease.text, ['default', id]);
+    return row?.is_whole;
+  };
+
+  it('is not begun between the note of a drop and its detach, and whole behind that', async () => {
+    const [refused, begun] = [randomUUID(), randomUUID()];
+    const session = await open();
+    await session.noteDrop(await leaving(), false);
+    expect(await begin(refused)).toEqual({ snapshot: null, is_leaving: true });
+    expect(await isWhole(refused)).toBeUndefined();
+    await session.takeBack(await leaving());
+    expect(await begin(refused)).toMatchObject({ is_leaving: false });
+    await session.noteDrop(await leaving(), true);
+    expect(await isWhole(refused)).toBe(false);
+    await holder.query('begin');
+    await holder.query('select from storage_audit limit 1');
+    const dropping = session.drop(await leaving());
+    await until(pending, { timeoutMs: 20_000, what: 'the month is out' });
+    const made = await begin(begun);
+    expect(made).toMatchObject({ snapshot: expect.any(String), is_leaving: false });
+    await holder.query('rollback');
+    await dropping;
+    expect(await isWhole(begun)).toBe(true);
+    // Made again, the month is another one.
+    await service.query(`select stowage_ensure_months('storage_audit', array[$1::timestamptz])`, [
+      month.starts,
+    ]);
+    expect([await isWhole(refused), await isWhole(begun)]).toEqual([false, true]);
+  });
+
+  it('is not waited for where a drop was noted by a session that was lost long ago', async () => {
+    const id = randomUUID();
+    await owner.query(
+      `update storage_partitions set dropped_at = now() - interval '1 hour' where partition = $1`,
+      [month.partition],
+    );
+    expect(await begin(id)).toMatchObject({ is_leaving: false });
+    expect(await isWhole(id)).toBe(true);
+    const session = await open();
+    await session.noteDeletion(await leaving(), dayOf(month, 11).toISOString(), true);
+    expect(await noted()).toMatchObject({ dropped: false });
+    expect(await isWhole(id)).toBe(false);
+  });
+
+  it.each([
+    ['is dropped', (session, part) => session.noteDrop(part, true)],
+    ['loses rows', (session, part) => session.noteDeletion(part, part.ends, true)],
+  ] satisfies [string, (session: RetentionSession, part: LeavingPartition) => Promise<void>][])(
+    'of a month that was made by hand is not whole once that %s',
+    async (_, note) => {
+      const id = randomUUID();
+      await owner.query('delete from storage_partitions where partition = $1', [month.partition]);
+      expect(await begin(id)).toMatchObject({ is_leaving: false });
+      expect(await isWhole(id)).toBe(true);
+      await note(await open(), await leaving());
+      expect(await isWhole(id)).toBe(false);
+    },
+  );
 });
 
 describe('a retention session', () => {

@@ -177,14 +177,18 @@ describe('the service role', () => {
 
 describe('the other roles', () => {
   it('read everything but secrets as stowage_readonly, and write nothing', async () => {
-    await owner.query('set role stowage_readonly');
+    const reader = await database.connect();
+    await reader.query('set role stowage_readonly');
+    const secret: string[] = [];
     for (const table of await tables()) {
-      const read = owner.query(`select from ${table}`);
-      if (table === 'token_keys') await expect(read).rejects.toMatchObject(DENIED);
-      else await read;
-      await expect(owner.query(`delete from ${table}`), table).rejects.toMatchObject(DENIED);
+      const refused = await reader.query(`select from ${table}`).catch((error: unknown) => error);
+      if (!Array.isArray(refused)) {
+        expect(refused).toMatchObject(DENIED);
+        secret.push(table);
+      }
+      await expect(reader.query(`delete from ${table}`), table).rejects.toMatchObject(DENIED);
     }
-    await owner.query('reset role');
+    expect(secret.sort()).toEqual(['hook_secrets', 'token_keys']);
   });
 
   it('leave nothing to everybody', async () => {

@@ -1,7 +1,7 @@
 /** Streams of one moment whose node, range or time is taken from under them, seen at the store. */
 
 import { fromBinary } from '@bufbuild/protobuf';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { ExportEventsResponseSchema } from '../../gen/stowage/v1/audit_read_pb.js';
 import { ExportExecutionsResponseSchema } from '../../gen/stowage/v1/hook_execution_pb.js';
 import { StreamVersionsResponseSchema } from '../../gen/stowage/v1/version_read_pb.js';
@@ -36,6 +36,8 @@ import { settled, startTestRouter, testCall, testSettings } from '../support/rou
 const PLACES = Array.from({ length: 5_200 }, (_, index) => index + 1);
 const NAMES = PLACES.map(nameAt);
 const WAIT = { timeoutMs: 20_000 };
+/** Standbys serve, however late they are: a primary is not drained. */
+const PATIENT = { freshnessWaitMs: 20_000 };
 
 /** How each is opened at the store and read. */
 const streams: Record<
@@ -72,7 +74,7 @@ beforeAll(async () => {
   for (const kind of exportKinds) {
     await plantRows(admin, kind, { project, places: PLACES, hoursAgo: 5_300, filler: 96 });
   }
-  router = await startTestRouter({ url: database.serviceUrl ?? '', nodes });
+  router = await startTestRouter({ url: database.serviceUrl ?? '', nodes }, PATIENT);
 }, 60_000);
 
 afterAll(async () => {
@@ -122,6 +124,9 @@ describe.each(kindsOfSlices)('$name', (kind) => {
   });
 
   it('goes on elsewhere when its node is drained between two slices', async () => {
+    onTestFinished(async () => {
+      await admin.query('delete from node_drains');
+    });
     const tally = await run(async (messages, node) => {
       if (messages !== 1) return;
       await admin.query('insert into node_drains (node) values ($1)', [node]);
@@ -129,20 +134,19 @@ describe.each(kindsOfSlices)('$name', (kind) => {
         router.topology().nodes.some(({ name, state }) => name === node && state === 'draining');
       await until(isDrained, { ...WAIT, what: 'the node is drained' });
     });
-    await admin.query('delete from node_drains');
     expect(tally.nodes.size).toBe(2);
     tally.expectWhole(NAMES);
   });
 
   it('shows nothing that is committed while it runs', async () => {
     const early = await database.connect();
+    onTestFinished(() => early.end());
     await early.query('begin');
     await early.query(kind.plant, [project, [5_100.25], 5_300, 1]);
     const tally = await run(async (messages) => {
       if (messages !== 1) return;
       await plantRows(admin, kind, { project, places: [5_100.5, 5_150.5], hoursAgo: 5_300 });
       await early.query('commit');
-      await early.end();
     });
     tally.expectWhole(NAMES);
     const again = await run(async () => undefined);
@@ -186,13 +190,31 @@ describe.each(kindsOfSlices)('$name', (kind) => {
     expect(await lease()).toMatchObject({ id: left?.id, running: false });
   });
 
+  it('gives its lease back where it is left before anybody could resume it', async () => {
+    const former = await lease();
+    const locker = await database.connect();
+    onTestFinished(() => locker.end());
+    await locker.query(`begin; lock table ${kind.table} in access exclusive mode`);
+    const leaving = new AbortController();
+    const call = testCall({ timeoutMs: Number.POSITIVE_INFINITY, signal: leaving.signal });
+    const store = { router, sealer: router.sealer, heartbeatMs: 60_000, keeping };
+    const begun = streams[kind.table](store, call, '').next();
+    begun.catch(() => undefined);
+    const isMade = async () => (await lease())?.id !== former?.id;
+    await until(isMade, { ...WAIT, what: 'the lease is made' });
+    expect(await lease()).toMatchObject({ running: true });
+    leaving.abort(new Error('left'));
+    await expect(begun).rejects.toThrow();
+    expect(await lease()).toMatchObject({ running: false });
+  });
+
   // The renewal that finds none takes its two seconds; once is enough.
   it.runIf(kind.table === 'storage_audit')('goes on without a primary', async () => {
     const tally = new Tally();
     await run(() => Promise.reject(new Error('left')), { tally }).catch(() => undefined);
     const standbys = sharedCluster().nodes.filter(({ role }) => role === 'standby');
-    const target = testSettings({ url: database.serviceUrl ?? '', nodes: standbys });
-    const lonely = createRouter(target);
+    const target = { url: database.serviceUrl ?? '', nodes: standbys };
+    const lonely = createRouter(testSettings(target, PATIENT));
     try {
       await lonely.start();
       await until(() => lonely.topology().canRead, { ...WAIT, what: 'a standby is read' });
@@ -208,7 +230,7 @@ describe.each(kindsOfSlices)('$name', (kind) => {
       });
       expect(new Set(tally.names).size).toBeGreaterThanOrEqual(NAMES.length);
       // One that is not resumed needs one for its snapshot.
-      const begun = streams[kind.table](store, testCall({ timeoutMs: 500 }), '').next();
+      const begun = streams[kind.table](store, testCall({ timeoutMs: 1_500 }), '').next();
       await expect(begun).rejects.toMatchObject({ reason: 'NO_PRIMARY' });
     } finally {
       await lonely.close();
@@ -217,6 +239,8 @@ describe.each(kindsOfSlices)('$name', (kind) => {
 
   it('sends heartbeats while its rows are locked', async () => {
     const locker = await database.connect();
+    // Whatever goes wrong, nothing waits for it for ever.
+    onTestFinished(() => locker.end());
     await locker.query(`begin; lock table ${kind.table} in access exclusive mode`);
     let heartbeats = 0;
     const tally = await run(
@@ -226,7 +250,6 @@ describe.each(kindsOfSlices)('$name', (kind) => {
       },
       { heartbeatMs: 50 },
     );
-    await locker.end();
     expect(heartbeats).toBeGreaterThan(2);
     expect(tally.summary?.items).toBe(BigInt(tally.names.length));
   });
@@ -240,6 +263,9 @@ it.each(exportKinds.slice(0, 2))(
     const { token } = await router.transaction(testCall(), async () => undefined);
     const store = { router, sealer: router.sealer, heartbeatMs: 60_000, keeping };
     const call = testCall({ timeoutMs: Number.POSITIVE_INFINITY, tokens: [token] });
+    onTestFinished(async () => {
+      await admin.query(gone, [table, null]);
+    });
     const tally = { summary: undefined as unknown, messages: 0 };
     const stream = async () => {
       for await (const message of streams[table](store, call, '')) {
@@ -253,7 +279,6 @@ it.each(exportKinds.slice(0, 2))(
     await expect(stream()).rejects.toMatchObject({ reason: 'SNAPSHOT_EXPIRED' });
     expect(tally.messages).toBeGreaterThan(2);
     expect(tally.summary).toBeUndefined();
-    await admin.query(gone, [table, null]);
   },
 );
 

@@ -173,6 +173,7 @@ describe.each(doorNames)('through %s', (door) => {
       await write('dropped_at = null, deleted_before = null, deleted_at = null');
     });
 
+    // Which nodes that are behind may not have heard of: nobody waits for them here.
     it('sums up nothing where there is nothing, and makes no lease without a project', async () => {
       const project = await projectOf('empty');
       await service.waitUntilCaughtUp();

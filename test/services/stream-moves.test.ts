@@ -40,7 +40,11 @@ describe('A stream of objects', () => {
        from generate_series(1, $1::int) as n`,
       [OBJECTS],
     );
-    router = await startTestRouter({ url: database.serviceUrl ?? '', nodes });
+    router = await startTestRouter(
+      { url: database.serviceUrl ?? '', nodes },
+      // Standbys serve, however late they are: a primary is not drained.
+      { freshnessWaitMs: 20_000 },
+    );
     undisturbed = await run(async () => undefined);
   });
 

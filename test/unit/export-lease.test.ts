@@ -15,15 +15,18 @@ const MINUTE = 60_000;
 /** A store whose writes end as they are told to, and what was written. */
 function recorded() {
   const written: string[] = [];
-  const state: { failure: StowageError | undefined; gate: Promise<void> } = {
+  const state: { failure: StowageError | undefined; gate: Promise<void>; leaving: number } = {
     failure: undefined,
+    leaving: 0,
     gate: Promise.resolve(),
   };
   const run = async ({ name }: Statement) => {
     written.push(name);
     await state.gate;
     if (state.failure !== undefined) throw state.failure;
-    return [{ snapshot: '1:1:', is_whole: true }];
+    if (name !== 'open-lease') return [{ snapshot: '1:1:', is_whole: true }];
+    const isLeaving = state.leaving-- > 0;
+    return [{ snapshot: isLeaving ? null : '1:1:', is_leaving: isLeaving }];
   };
   const router = {
     run,
@@ -97,6 +100,17 @@ describe('A lease', () => {
     gate.resolve();
     await ended;
     expect(written).toEqual(['read-lease', 'renew-lease', ...more]);
+  });
+
+  it('is made once what leaves its range has left, or not at all', async () => {
+    const { store, written, state } = recorded();
+    state.leaving = 2;
+    await ExportLease.make(store, testCall(), range);
+    expect(written).toEqual(['open-lease', 'open-lease', 'open-lease']);
+    state.leaving = Number.POSITIVE_INFINITY;
+    const late = testCall({ timeoutMs: 1 });
+    const made = ExportLease.make(store, late, range);
+    await expect(made).rejects.toMatchObject({ reason: 'OVERLOADED' });
   });
 
   it('that may have been made is none', async () => {

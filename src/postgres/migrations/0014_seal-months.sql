@@ -30,24 +30,15 @@ comment on column storage_partitions.dropped_at is 'When retention dropped it; n
 grant select on storage_partitions to stowage_service, stowage_readonly;
 grant select, update (deleted_before, deleted_at) on storage_partitions to stowage_retention;
 
-do $$
-begin
-  set local timezone = 'UTC';
-  insert into storage_partitions (source, range_start, range_end, partition)
-  select parent, starts, starts + length, partition
-  from (
-    select parent::text, c.relname::text as partition,
-      to_timestamp(right(c.relname, case parent::text when 'storage_changes' then 10 else 7 end),
-                   case parent::text when 'storage_changes' then 'YYYY_MM_DD' else 'YYYY_MM' end)
-        as starts,
-      case parent::text when 'storage_changes' then interval '1 day' else interval '1 month' end
-        as length
-    from unnest('{storage_audit,storage_hooks,storage_changes}'::regclass[]) as parents (parent)
-    join pg_inherits i on i.inhparent = parent
-    join pg_class c on c.oid = i.inhrelid
-  ) as found;
-end
-$$;
+-- By their bounds, so that what was made by hand is among them.
+insert into storage_partitions (source, range_start, range_end, partition)
+select parent::text, substring(bound from 'FROM \(''([^'']+)''\)')::timestamptz,
+  substring(bound from 'TO \(''([^'']+)''\)')::timestamptz, c.relname
+from unnest('{storage_audit,storage_hooks,storage_changes}'::regclass[]) as parents (parent)
+join pg_inherits i on i.inhparent = parent and not i.inhdetachpending
+join pg_class c on c.oid = i.inhrelid
+cross join lateral (select pg_get_expr(c.relpartbound, c.oid) as bound) as b
+where bound ~ 'FROM \(''[^'']+''\) TO \(''[^'']+''\)';
 
 create or replace function stowage_make_partition(
   parent text, name text, starts timestamptz, ends timestamptz
