@@ -176,7 +176,6 @@ describe.each(doorNames)('through %s', (door) => {
     // Which nodes that are behind may not have heard of: nobody waits for them here.
     it('sums up nothing where there is nothing, and makes no lease without a project', async () => {
       const project = await projectOf('empty');
-      await service.waitUntilCaughtUp();
       const tally = await goOn(kind, clients(), project, new Tally());
       tally.expectWhole([]);
       await untilEnded(project);
