@@ -196,11 +196,12 @@ describe('streamSlices', () => {
     expect([token, summary?.token]).toEqual([tokenAt(104), tokenAt(100 + asked.length)]);
   });
 
-  it('leaves it to what opens it to find the project, and asks no standby for that', async () => {
+  it('leaves it to what opens it to find the project, behind one look at it', async () => {
     const open = async () => ({ lastKey: '', token: tokenAt(100) });
     const { questions, keys } = await run(() => undefined, { open });
     expect(keys).toEqual(whole);
-    expect(questions).toEqual([]);
+    // So that a token whose write was lost is told of; who does not know the project yet is not.
+    expect(questions).toEqual([{ kind: 'strong' }]);
   });
 
   it.each([
