@@ -122,6 +122,8 @@ export class Maintenance {
     const begun = deferred<void>();
     const session = this.#session(login, run, order, async () => {
       await confirm(run.job.jobId);
+      // Whoever asked for it has been told meanwhile that it was not begun.
+      run.stopping.signal.throwIfAborted();
       this.#keep(run);
       begun.resolve();
     });
