@@ -114,9 +114,14 @@ describe('A prober', () => {
     const write = testCall();
     await router.transaction(write, (running) => running.run(one, []));
     const tokens = [write.served[0]?.token ?? ''];
-    const read = testCall({ tokens });
-    await router.run(one, [], read);
-    expect(read.served[0]?.by.role).toBe('standby');
+    let read = testCall({ tokens });
+    const isByStandby = async () => {
+      read = testCall({ tokens });
+      await router.run(one, [], read);
+      return read.served[0]?.by.role === 'standby';
+    };
+    // The primary serves what a standby has not replayed in time.
+    await until(isByStandby, { timeoutMs: 10_000, what: 'a standby serves the token' });
     const again = testCall({ tokens: [read.served[0]?.token ?? ''] });
     await router.run(one, [], again);
     expect(router.topology().hasPrimary).toBe(true);
