@@ -2,6 +2,7 @@
 
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import type { PostgresSettings } from '../../src/config.js';
+import { until } from '../../src/lib/wait.js';
 import type { RouterHandle, RouterOptions } from '../../src/postgres/router-handle.js';
 import { sharedCluster } from './cluster.js';
 import { createTestDatabase, type TestConnection, type TestDatabase } from './database.js';
@@ -35,7 +36,11 @@ export function useRouter(options: RouterFixtureOptions = {}): RouterFixture {
     made.admin = await made.database.connect();
     for (const text of options.prepare ?? []) await made.admin.query(text);
     const target = { url: made.database.serviceUrl ?? '', nodes };
-    made.router = await startTestRouter(target, options.settings, options.router);
+    const router = await startTestRouter(target, options.settings, options.router);
+    made.router = router;
+    // Until they have replayed the row of the timeline, standbys are read by nobody.
+    const areKnown = () => router.topology().nodes.every(({ state }) => state !== 'unknown');
+    await until(areKnown, { timeoutMs: 20_000, what: 'all nodes are known' });
   });
   afterEach(async () => {
     const { router, admin, database } = made;
