@@ -184,8 +184,8 @@ describe.each(doorNames)(`executions through %s (seed ${seed})`, (door) => {
       expect(refused).toMatchObject({ reason: 'INVALID_REQUEST' });
     }
     const lost = { project: 'none-such', freshness };
-    for (const call of [hooks().listExecutions(lost), hooks().getHookStatistics(lost)]) {
-      expect(await failure(call)).toMatchObject({ reason: 'PROJECT_NOT_FOUND' });
+    for (const call of [hooks().listExecutions, hooks().getHookStatistics]) {
+      expect(await failure(call(lost))).toMatchObject({ reason: 'PROJECT_NOT_FOUND' });
     }
   });
 
