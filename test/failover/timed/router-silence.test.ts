@@ -106,6 +106,9 @@ describe('A router whose nodes fall silent or are promoted', () => {
     const standby = cluster.standbys[0];
     const silent = `127.0.0.1:${standby?.port}`;
     const snapshot = () => router.topology().nodes.find(({ name }) => name === silent);
+    const serve = ['primary', 'standby'];
+    const areKnown = () => router.topology().nodes.every(({ state }) => serve.includes(state));
+    await until(areKnown, { ...WAIT, what: 'all nodes serve' });
     const calls = Array.from({ length: 12 }, () => {
       const call = testCall({ freshness: { kind: 'eventual' } });
       return router.run(napOnStandby, [0.2], call);
