@@ -4,8 +4,7 @@
  * a running export needs goes unless that is forced.
  */
 
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { EmptySchema } from '@bufbuild/protobuf/wkt';
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import type {
   ApplyRetentionResponseSchema,
   RetentionStepSchema,
@@ -19,8 +18,7 @@ import {
   type LeavingPartition,
   RetentionSession,
 } from '../postgres/retention-session.js';
-import { commit } from './commit.js';
-import { digestOf } from './digest.js';
+import { auditOperation } from './audit-operation.js';
 import type { DeletedRow, PartitionedSource, RetainedRow } from './partitions.sql.js';
 import * as statements from './partitions.sql.js';
 import type { AdminStore } from './store.js';
@@ -227,15 +225,7 @@ async function trace(
   action: string,
   facts: JsonMap,
 ): Promise<void> {
-  const operation = { source: order.source, ...facts };
-  await commit(store, bounded(call), {
-    action,
-    requestId: '',
-    digest: () => digestOf(operation),
-    projectMustExist: false,
-    responseSchema: EmptySchema,
-    write: async () => ({ response: create(EmptySchema), changes: [], operation }),
-  });
+  await auditOperation(store, bounded(call), action, { source: order.source, ...facts });
 }
 
 const bounded = (call: Call): Call => ({

@@ -1,12 +1,8 @@
 /** Maintenance jobs as callers begin and cancel them: each with its row of the audit trail. */
 
-import { create } from '@bufbuild/protobuf';
-import { EmptySchema } from '@bufbuild/protobuf/wkt';
-import type { JsonMap } from '../lib/canonical-json.js';
 import type { Call } from '../postgres/call.js';
 import type { MaintenanceJob, MaintenanceKind, MaintenanceOrder } from '../postgres/maintenance.js';
-import { commit } from './commit.js';
-import { digestOf } from './digest.js';
+import { auditOperation } from './audit-operation.js';
 import type { AdminStore } from './store.js';
 
 const actions: Readonly<Record<MaintenanceKind, string>> = {
@@ -26,7 +22,7 @@ export function beginMaintenance(
 ): Promise<MaintenanceJob> {
   const { kind, target } = order;
   return store.maintenance.begin({ ...order, principal: call.principal }, call, (jobId) =>
-    trace(store, call, actions[kind], { job_id: jobId, target }),
+    auditOperation(store, call, actions[kind], { job_id: jobId, target }),
   );
 }
 
@@ -42,22 +38,6 @@ export async function cancelMaintenance(
   const job = store.maintenance.get(jobId);
   if (job.state !== 'running') return job;
   const { target } = job;
-  await trace(store, call, 'CANCEL_MAINTENANCE', { job_id: job.jobId, target });
+  await auditOperation(store, call, 'CANCEL_MAINTENANCE', { job_id: job.jobId, target });
   return store.maintenance.cancel(jobId);
-}
-
-async function trace(
-  store: AdminStore,
-  call: Call,
-  action: string,
-  operation: JsonMap,
-): Promise<void> {
-  await commit(store, call, {
-    action,
-    requestId: '',
-    digest: () => digestOf(operation),
-    projectMustExist: false,
-    responseSchema: EmptySchema,
-    write: async () => ({ response: create(EmptySchema), changes: [], operation }),
-  });
 }
